@@ -1,0 +1,115 @@
+"""PostgreSQL: the only truth. One request field or one unit of work is one transaction, and the edge commits it."""
+
+import enum
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Enum, MetaData, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.core.errors import ErrorCode, Refusal
+from app.core.signals import Outbox, Signals
+
+CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=CONVENTION)
+    type_annotation_map = {  # noqa: RUF012 - declared by SQLAlchemy as a plain class attribute
+        datetime: DateTime(timezone=True),
+        UUID: Uuid(),
+        str: Text(),
+        Json: JSONB(),
+        enum.Enum: Enum(enum.Enum, native_enum=False, length=40, create_constraint=True),
+    }
+
+
+class Record:
+    """What every table of the domain carries. Soft-deleted rows are hidden by each context's `visible`."""
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.uuidv7())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
+    deleted_at: Mapped[datetime | None]
+
+
+def outbox(session: AsyncSession) -> Outbox:
+    """What is to be told to other processes once this transaction has committed."""
+    box: Outbox = session.info.setdefault("outbox", Outbox())
+    return box
+
+
+UNREACHABLE = (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, OSError)
+
+
+def unavailable(error: BaseException) -> Refusal | None:
+    """The refusal that a caller sees when the database is away or overloaded; None for any other error."""
+    if isinstance(error, DBAPIError) and not (error.connection_invalidated or isinstance(error, UNREACHABLE)):
+        return None
+    if isinstance(error, UNREACHABLE):
+        return Refusal(ErrorCode.UNAVAILABLE, "The records cannot be reached at the moment. Please try again shortly.")
+    return None
+
+
+class Database:
+    """The engine of one event loop, and the two ways to use it."""
+
+    def __init__(self, engine: AsyncEngine, signals: Signals) -> None:
+        self.engine = engine
+        self.signals = signals
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False, autoflush=False)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[AsyncSession]:
+        """Commits when the block ends well, then sends the hints and pokes that were collected on the way."""
+        async with self._sessions() as session:
+            async with session.begin():
+                yield session
+            box = outbox(session)
+        await self.signals.send(box)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncSession]:
+        """A session for one read; nothing that happens in it is kept."""
+        async with self._sessions() as session:
+            yield session
+
+    async def ping(self) -> None:
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+def create_engine(url: str, pool_size: int) -> AsyncEngine:
+    """A bounded pool: a caller who waits over two seconds for a connection is refused rather than queued."""
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=2,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 5,
+            "server_settings": {
+                "application_name": "healthrecords",
+                "client_connection_check_interval": "500ms",
+                "statement_timeout": "30s",
+                "lock_timeout": "10s",
+                "idle_in_transaction_session_timeout": "30s",
+            },
+        },
+    )
