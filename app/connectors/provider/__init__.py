@@ -1,0 +1,3 @@
+from app.connectors.provider.fhir.client import connect
+
+__all__ = ["connect"]
