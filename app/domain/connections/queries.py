@@ -1,0 +1,58 @@
+"""Reads of providers and platforms."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.connectors.provider.port import AuthKind
+from app.core import page
+from app.domain.connections.models import Platform, Provider
+from app.domain.connections.policies import readable
+from app.domain.identity.policies import Actor
+
+BY_NAME = page.Order("name", ((func.lower(Provider.name), str), (Provider.id, UUID)))
+
+
+def visible(actor: Actor) -> Select[Provider]:
+    return select(Provider).where(Provider.deleted_at.is_(None), readable(actor))
+
+
+async def get(session: AsyncSession, actor: Actor, provider_id: UUID) -> Provider | None:
+    return await session.scalar(visible(actor).where(Provider.id == provider_id))
+
+
+async def by_ids(session: AsyncSession, _actor: Actor, ids: Sequence[UUID]) -> dict[UUID, Provider]:
+    """For edges of rows that the caller may see already: the name of a patient's provider."""
+    rows = await session.scalars(select(Provider).where(Provider.id.in_(ids)))
+    return {row.id: row for row in rows}
+
+
+async def provider(session: AsyncSession, provider_id: UUID) -> Provider | None:
+    """For workers, who act on an accepted request."""
+    return await session.get(Provider, provider_id)
+
+
+async def provider_by_name(session: AsyncSession, name: str) -> Provider | None:
+    return await session.scalar(select(Provider).where(Provider.name == name))
+
+
+async def smart_providers(session: AsyncSession) -> Sequence[Provider]:
+    """Those that verify our signatures."""
+    rows = await session.scalars(
+        select(Provider)
+        .where(Provider.deleted_at.is_(None), Provider.auth_kind == AuthKind.SMART_BACKEND)
+        .order_by(Provider.id)
+    )
+    return rows.all()
+
+
+async def platform(session: AsyncSession, platform_id: UUID) -> Platform | None:
+    return await session.get(Platform, platform_id)
+
+
+async def default_platform(session: AsyncSession) -> Platform | None:
+    """Where an installation has one care platform, new patients go into it."""
+    rows = (await session.scalars(select(Platform).where(Platform.deleted_at.is_(None)).limit(2))).all()
+    return rows[0] if len(rows) == 1 else None

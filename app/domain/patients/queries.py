@@ -1,0 +1,90 @@
+"""Reads of patients; everything starts from `visible(actor)`."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.core import page
+from app.domain.identity.policies import Actor
+from app.domain.patients.models import Patient, PatientSyncStatus
+from app.domain.patients.policies import readable
+from app.domain.patients.rules import same_name
+
+
+class PatientOrder(StrEnum):
+    """How patients are sorted."""
+
+    NAME = "NAME"
+    NEWEST = "NEWEST"
+
+
+ORDERS = {
+    PatientOrder.NAME: page.Order("name", ((func.lower(Patient.name), str), (Patient.id, UUID))),
+    PatientOrder.NEWEST: page.Order("newest", ((Patient.id, UUID),), descending=True),
+}
+
+
+def visible(actor: Actor) -> Select[Patient]:
+    return select(Patient).where(Patient.deleted_at.is_(None), readable(actor))
+
+
+def visible_ids(actor: Actor) -> Select[UUID]:
+    return visible(actor).with_only_columns(Patient.id)
+
+
+def listed(
+    actor: Actor,
+    *,
+    search: str | None = None,
+    dietician_id: UUID | None = None,
+    provider_id: UUID | None = None,
+    sync_statuses: Sequence[PatientSyncStatus] | None = None,
+) -> Select[Patient]:
+    statement = visible(actor)
+    if search:
+        statement = statement.where(
+            Patient.name.icontains(search, autoescape=True) | Patient.email.icontains(search, autoescape=True)
+        )
+    if dietician_id:
+        statement = statement.where(Patient.user_id == dietician_id)
+    if provider_id:
+        statement = statement.where(Patient.primary_provider_id == provider_id)
+    if sync_statuses:
+        statement = statement.where(Patient.sync_status.in_(sync_statuses))
+    return statement
+
+
+async def get(session: AsyncSession, actor: Actor, patient_id: UUID) -> Patient | None:
+    return await session.scalar(visible(actor).where(Patient.id == patient_id))
+
+
+async def get_locked(session: AsyncSession, actor: Actor, patient_id: UUID) -> Patient | None:
+    """For a change: nobody else changes the row until the transaction ends."""
+    return await session.scalar(visible(actor).where(Patient.id == patient_id).with_for_update())
+
+
+async def by_ids(session: AsyncSession, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, Patient]:
+    rows = await session.scalars(visible(actor).where(Patient.id.in_(ids)))
+    return {row.id: row for row in rows}
+
+
+async def patient(session: AsyncSession, patient_id: UUID) -> Patient | None:
+    """For workers, who act on an accepted request."""
+    return await session.scalar(select(Patient).where(Patient.id == patient_id, Patient.deleted_at.is_(None)))
+
+
+async def likely_same(session: AsyncSession, actor: Actor, name: str, email: str | None) -> Patient | None:
+    """Somebody the caller already has with this e-mail address, or with the same name where one address is unknown."""
+    if email:
+        by_email = await session.scalar(visible(actor).where(Patient.email == email).limit(1))
+        if by_email is not None:
+            return by_email
+    words = same_name(name)
+    rows = await session.scalars(visible(actor).where(func.lower(Patient.name).startswith(words[:1], autoescape=True)))
+    for row in rows:
+        if same_name(row.name) == words and (email is None or row.email is None or row.email == email):
+            return row
+    return None

@@ -1,0 +1,106 @@
+"""What workers record of documents on their way into the care platform. The claim was checked first (`work.hold`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.connectors.platform.port import PlatformError, Receipt, ReceiptState
+from app.core.events import Happened
+from app.domain.documents import queries as documents
+from app.domain.documents.models import HealthcareDocument
+from app.domain.sync import queries, rules
+from app.domain.sync.events import SyncEventKind
+from app.domain.sync.models import LogAction, LogStatus, PlatformReceipt, SyncRun
+from app.domain.sync.recording import Problem, log, note_problems, tell
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A file to be sent: what the platform is told of it, and where its bytes lie."""
+
+    receipt_id: UUID
+    reference: str
+    sha256: str
+    filename: str
+    content_type: str
+    description: str
+    sent_before: bool
+    """An earlier attempt may have arrived: look for it before sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What came of one parcel."""
+
+    receipt_id: UUID
+    receipt: Receipt | None = None
+    error: PlatformError | None = None
+
+
+async def next_parcels(session: AsyncSession, patient_id: UUID, limit: int) -> list[Parcel]:
+    """Marks the next files as on their way, before anything is sent: a killed worker leaves a trace to look after."""
+    receipts = await queries.unsent(session, patient_id, limit)
+    files = await documents.file_rows(session, [receipt.file_id for receipt in receipts])
+    parcels: list[Parcel] = []
+    for receipt in receipts:
+        file, document = files[receipt.file_id]
+        parcels.append(
+            Parcel(
+                receipt_id=receipt.id,
+                reference=receipt.reference,
+                sha256=file.sha256 or "",
+                filename=file.filename,
+                content_type=file.content_type,
+                description=_description(document),
+                sent_before=receipt.state is not ReceiptState.PENDING,
+            )
+        )
+        receipt.state = ReceiptState.SENDING
+        receipt.attempts += 1
+    return parcels
+
+
+async def record_sent(session: AsyncSession, run_id: UUID, results: Sequence[Sent]) -> SyncRun:
+    """Receipts, counters, log rows and events of a batch: one transaction."""
+    run = await queries.run_locked(session, run_id)
+    receipts = await queries.receipts_locked(session, [sent.receipt_id for sent in results])
+    problems: list[Problem] = []
+    for sent in results:
+        row = receipts[sent.receipt_id]
+        if sent.receipt:
+            row.state, row.attachment_id, row.error_code = sent.receipt.state, sent.receipt.attachment_id, None
+        elif sent.error:
+            row.error_code = sent.error.code
+            row.state = ReceiptState.SENDING if sent.error.retryable else ReceiptState.FAILED
+            if not sent.error.retryable:
+                problems.append(Problem(f"document/{row.document_id}", sent.error.code, sent.error.detail))
+    note_problems(session, run, problems)
+    await session.flush()
+    done = await queries.published(session, {row.document_id for row in receipts.values()})
+    run.published += len(done)
+    left = await queries.unsent_count(session, run.patient_id)
+    run.percent = rules.percent(run, publishes=True, listed=1, sent=run.published / max(run.published + left, 1))
+    for document in done:
+        log(session, run, LogAction.PUBLISHED, LogStatus.SUCCESS, document.title, document.id)
+    told = [Happened(SyncEventKind.DOCUMENT_PUBLISHED, {"run": run.id, "document": it.id}) for it in done]
+    await tell(session, run, SyncEventKind.PAGE_STORED, told)
+    return run
+
+
+async def give_up(session: AsyncSession, run_id: UUID, error: PlatformError) -> None:
+    """The platform cannot be had: what was not sent is named as a gap, and tried again by the next run."""
+    run = await queries.run_locked(session, run_id)
+    await session.execute(
+        update(PlatformReceipt)
+        .where(PlatformReceipt.patient_id == run.patient_id, PlatformReceipt.state.in_(queries.UNSENT))
+        .values(state=ReceiptState.FAILED, error_code=error.code)
+    )
+    note_problems(session, run, [Problem("platform", error.code, error.detail)])
+
+
+def _description(document: HealthcareDocument) -> str:
+    day = f" ({document.date:%Y-%m-%d})" if document.date else ""
+    return f"{document.title}{day}"

@@ -1,0 +1,347 @@
+"""What workers record of a run. Every function here runs in a transaction whose claim was checked first (`work.hold`)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.connectors.platform.port import ReceiptState
+from app.core import events
+from app.core.events import Happened
+from app.domain.documents import recording as documents
+from app.domain.documents.models import HealthcareDocument, Integrity
+from app.domain.documents.recording import Origin, Received
+from app.domain.documents.rules import Incoming, Outcome
+from app.domain.patients import commands as patients
+from app.domain.patients.models import PatientSyncStatus
+from app.domain.sync import catalogue, queries, rules
+from app.domain.sync.events import SyncEventKind, activity_stream, run_stream
+from app.domain.sync.models import (
+    LogAction,
+    LogStatus,
+    PlatformReceipt,
+    RunStage,
+    RunStatus,
+    RunTrigger,
+    Severity,
+    SyncCursor,
+    SyncFailure,
+    SynchronizationLog,
+    SyncPage,
+    SyncRun,
+)
+
+COUNTERS = {
+    Outcome.CREATED: "created",
+    Outcome.UPDATED: "updated",
+    Outcome.UNCHANGED: "unchanged",
+    Outcome.JOINED: "joined",
+    Outcome.SKIPPED: "skipped",
+    Outcome.WITHDRAWN: "withdrawn",
+}
+TOLD = {
+    Outcome.CREATED: (SyncEventKind.DOCUMENT_CREATED, LogAction.DOCUMENT_CREATED),
+    Outcome.UPDATED: (SyncEventKind.DOCUMENT_UPDATED, LogAction.DOCUMENT_UPDATED),
+    Outcome.WITHDRAWN: (SyncEventKind.DOCUMENT_WITHDRAWN, LogAction.DOCUMENT_WITHDRAWN),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that went wrong with one resource; `code` is one of the catalogue."""
+
+    reference: str
+    code: str
+    detail: str
+    severity: Severity = Severity.FAILURE
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A page as it was fetched, with the files of what is new in it: everything that one transaction stores."""
+
+    resource_type: str
+    number: int
+    next_link: str | None
+    expected: int | None
+    seen: int
+    filtered: bool
+    server_time: datetime | None
+    resource_types: Sequence[str]
+    """All that this provider is asked for: until each was listed, the total is an estimate."""
+    unchanged: Sequence[str] = ()
+    arrivals: Sequence[Incoming] = ()
+    problems: Sequence[Problem] = ()
+    bytes: int = 0
+    fetched: int = 0
+    skipped: int = field(default=0)
+    """Entries that are no documents or that have been seen in this run already."""
+
+
+async def begin(session: AsyncSession, run_id: UUID) -> SyncRun:
+    """A run starts, or is taken up again where it was left."""
+    run = await queries.run_locked(session, run_id)
+    resumed = run.started_at is not None
+    run.status = RunStatus.RUNNING
+    run.error_code = run.error_detail = None
+    if resumed:
+        run.resumed += 1
+    else:
+        run.started_at = func.clock_timestamp()
+        await session.execute(
+            update(PlatformReceipt)
+            .where(PlatformReceipt.patient_id == run.patient_id, PlatformReceipt.state == ReceiptState.FAILED)
+            .values(state=ReceiptState.SENDING)
+        )
+    await session.flush()
+    await session.refresh(run)
+    await patients.note_sync(session, run.patient_id, PatientSyncStatus.RUNNING)
+    await tell(session, run, SyncEventKind.RUN_RESUMED if resumed else SyncEventKind.RUN_STARTED)
+    return run
+
+
+async def enter(session: AsyncSession, run_id: UUID, stage: RunStage) -> SyncRun:
+    """The run goes on to another stage."""
+    run = await queries.run_locked(session, run_id)
+    if run.stage is not stage:
+        run.stage = stage
+        await tell(session, run, SyncEventKind.STAGE_CHANGED)
+    return run
+
+
+async def record_page(session: AsyncSession, origin: Origin, listed: Listed, platform_id: UUID | None) -> SyncRun:
+    """A page's documents, checkpoint, counters, log rows, events and receipts to be published: one transaction."""
+    run = await queries.run_locked(session, origin.run_id)
+    received = await documents.receive(session, origin, listed.arrivals) if listed.arrivals else []
+    if listed.unchanged:
+        await documents.note_unchanged(session, origin, listed.unchanged)
+    problems = [*listed.problems, *_mismatches(listed.arrivals)]
+    failed = {problem.reference for problem in problems if problem.severity is Severity.FAILURE}
+    _add_page(session, run, listed, len(failed))
+    note_problems(session, run, problems)
+    _count(run, listed, received, failed - {it.reference for it in received})
+    if platform_id:
+        _ask_to_publish(session, platform_id, run, received)
+    await session.flush()
+    pages = await queries.pages(session, run.id)
+    run.expected, open_ended = _expected(pages, run)
+    run.estimated = open_ended or len({page.resource_type for page in pages}) < len(listed.resource_types)
+    share = rules.listed_share(rules.coverage(pages, listed.resource_types))
+    run.percent = rules.percent(run, publishes=platform_id is not None, listed=share)
+    happened = _log_documents(session, run, received)
+    await tell(session, run, SyncEventKind.PAGE_STORED, happened)
+    return run
+
+
+async def give_up_listing(session: AsyncSession, run_id: UUID, problem: Problem) -> None:
+    """A listing cannot be had to its end: named as a gap, and the run goes on with the rest."""
+    run = await queries.run_locked(session, run_id)
+    note_problems(session, run, [problem])
+
+
+async def withdraw(session: AsyncSession, origin: Origin) -> None:
+    """What a complete, uninterrupted listing of everything did not show is gone at the provider."""
+    run = await queries.run_locked(session, origin.run_id)
+    gone = await documents.withdraw_unseen(session, origin)
+    run.withdrawn += len(gone)
+    received = [Received("", Outcome.WITHDRAWN, document) for document in gone]
+    if gone:
+        await tell(session, run, SyncEventKind.PAGE_STORED, _log_documents(session, run, received))
+
+
+async def finish(session: AsyncSession, run_id: UUID, resource_types: Sequence[str]) -> SyncRun:
+    """The run's honest end: SUCCEEDED only where everything was listed and nothing failed."""
+    run = await queries.run_locked(session, run_id)
+    cover = rules.coverage(await queries.pages(session, run_id), resource_types)
+    for part in cover:
+        if part.complete and part.expected is not None and part.seen < part.expected:
+            detail = f"announced {part.expected}, listed {part.seen}"
+            note_problems(session, run, [Problem(part.resource_type, catalogue.LISTING_SHORT, detail)])
+    await session.flush()
+    failures = await queries.failure_count(session, run_id)
+    complete = all(part.complete for part in cover)
+    if complete and not failures:
+        await _advance_cursor(session, run)
+    summary = f"{run.created} created, {run.updated} updated, {run.unchanged} unchanged, {run.withdrawn} withdrawn, {run.published} published, {failures} failed."
+    await _end(session, run, rules.outcome(failures=failures, complete=complete), summary)
+    return run
+
+
+async def fail(session: AsyncSession, run_id: UUID, code: str, detail: str) -> SyncRun:
+    """The run cannot go on. What it had stored stays; nothing is half-done."""
+    run = await queries.run_locked(session, run_id)
+    run.error_code, run.error_detail = code, detail
+    status = RunStatus.FAILED
+    if await queries.pages(session, run_id):
+        note_problems(session, run, [Problem(f"run/{run_id}", code, detail)])
+        status = RunStatus.SUCCEEDED_WITH_GAPS
+    await _end(session, run, status, f"{catalogue.advice(code).message} ({code})")
+    return run
+
+
+async def schedule_retry(session: AsyncSession, run_id: UUID, code: str, detail: str) -> None:
+    run = await queries.run_locked(session, run_id)
+    run.error_code, run.error_detail = code, detail
+    await tell(session, run, SyncEventKind.RETRY_SCHEDULED)
+
+
+async def _end(session: AsyncSession, run: SyncRun, status: RunStatus, summary: str) -> None:
+    run.status, run.stage, run.finished_at = status, RunStage.DONE, func.clock_timestamp()
+    succeeded = status in (RunStatus.SUCCEEDED, RunStatus.SUCCEEDED_WITH_GAPS)
+    if succeeded:
+        run.percent = 100
+        run.estimated = False
+    await session.flush()
+    await session.refresh(run)
+    verified = run.finished_at if status is RunStatus.SUCCEEDED else None
+    await patients.note_sync(session, run.patient_id, PatientSyncStatus(status), verified_at=verified)
+    ended = LogStatus.SUCCESS if status is RunStatus.SUCCEEDED else LogStatus.WARNING if succeeded else LogStatus.ERROR
+    log(session, run, _run_action(run), ended, summary)
+    await tell(session, run, SyncEventKind.RUN_FINISHED)
+
+
+async def _advance_cursor(session: AsyncSession, run: SyncRun) -> None:
+    since = rules.next_cursor(run.server_time)
+    if since is None:
+        return
+    await session.execute(
+        insert(SyncCursor)
+        .values(patient_id=run.patient_id, provider_id=run.provider_id, since=since)
+        .on_conflict_do_update(
+            index_elements=[SyncCursor.patient_id, SyncCursor.provider_id],
+            set_={"since": since, "updated_at": func.now()},
+        )
+    )
+
+
+async def tell(session: AsyncSession, run: SyncRun, kind: SyncEventKind, before: Sequence[Happened] = ()) -> None:
+    """Adds to the run's stream, then to its dietician's: always in this order."""
+    about = {"run": run.id}
+    await session.flush()
+    await events.append(session, run_stream(run.id), [*before, Happened(kind, about)])
+    await events.append(session, activity_stream(run.owner_id), [Happened(kind, about)])
+
+
+def log(
+    session: AsyncSession,
+    run: SyncRun,
+    action: LogAction,
+    status: LogStatus,
+    details: str,
+    document_id: UUID | None = None,
+) -> None:
+    session.add(
+        SynchronizationLog(
+            patient_id=run.patient_id,
+            owner_id=run.owner_id,
+            document_id=document_id,
+            run_id=run.id,
+            action=action,
+            status=status,
+            details=details,
+        )
+    )
+
+
+def _run_action(run: SyncRun) -> LogAction:
+    return LogAction.MANUAL_SYNC if run.trigger is RunTrigger.MANUAL else LogAction.AUTOMATIC_UPDATE
+
+
+def _add_page(session: AsyncSession, run: SyncRun, listed: Listed, failed: int) -> None:
+    if run.server_time is None:
+        run.server_time = listed.server_time
+    session.add(
+        SyncPage(
+            run_id=run.id,
+            resource_type=listed.resource_type,
+            number=listed.number,
+            next_link=listed.next_link,
+            expected=listed.expected,
+            seen=listed.seen,
+            failed=failed,
+            filtered=listed.filtered,
+        )
+    )
+
+
+def _mismatches(arrivals: Sequence[Incoming]) -> list[Problem]:
+    return [
+        Problem(incoming.entry.reference, catalogue.INTEGRITY_MISMATCH, file.filename, Severity.WARNING)
+        for incoming in arrivals
+        for file in incoming.contents.files
+        if file.integrity is Integrity.MISMATCHED
+    ]
+
+
+def note_problems(session: AsyncSession, run: SyncRun, problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        session.add(
+            SyncFailure(
+                run_id=run.id,
+                reference=problem.reference,
+                code=problem.code,
+                detail=problem.detail,
+                severity=problem.severity,
+            )
+        )
+        status = LogStatus.WARNING if problem.severity is Severity.WARNING else LogStatus.ERROR
+        message = catalogue.advice(problem.code).message
+        log(session, run, LogAction.DOCUMENT_FAILED, status, f"{problem.reference}: {message} ({problem.code})")
+
+
+def _count(run: SyncRun, listed: Listed, received: Sequence[Received], failed: set[str]) -> None:
+    """Every entry is counted once: `failed` are those that left nothing behind."""
+    run.discovered += listed.seen
+    run.fetched += listed.fetched
+    run.bytes += listed.bytes
+    run.unchanged += len(listed.unchanged)
+    run.skipped += listed.skipped
+    run.failed += len(failed)
+    for it in received:
+        counter = COUNTERS[it.outcome]
+        setattr(run, counter, getattr(run, counter) + 1)
+
+
+def _expected(pages: Sequence[SyncPage], run: SyncRun) -> tuple[int, bool]:
+    """How many resources there are to come, as far as the provider has told, and whether a listing without a total goes on."""
+    totals: dict[str, int] = {}
+    open_ended = False
+    for page in pages:
+        if page.expected is not None:
+            totals[page.resource_type] = page.expected
+        else:
+            totals[page.resource_type] = totals.get(page.resource_type, 0) + page.seen
+            open_ended = open_ended or page.next_link is not None
+    return max(sum(totals.values()), run.discovered), open_ended
+
+
+def _ask_to_publish(session: AsyncSession, platform_id: UUID, run: SyncRun, received: Sequence[Received]) -> None:
+    for it in received:
+        for file in it.files:
+            session.add(
+                PlatformReceipt(
+                    platform_id=platform_id,
+                    patient_id=run.patient_id,
+                    document_id=file.document_id,
+                    file_id=file.id,
+                    reference=f"{file.document_id}/v{file.version}/{file.position}",
+                )
+            )
+
+
+def _log_documents(session: AsyncSession, run: SyncRun, received: Sequence[Received]) -> list[Happened]:
+    happened: list[Happened] = []
+    for it in received:
+        if it.outcome in TOLD and it.document is not None:
+            kind, action = TOLD[it.outcome]
+            log(session, run, action, LogStatus.SUCCESS, _words(it.document, it.reference), it.document.id)
+            happened.append(Happened(kind, {"run": run.id, "document": it.document.id}))
+    return happened
+
+
+def _words(document: HealthcareDocument, reference: str) -> str:
+    return f"{document.title} ({reference})" if reference else document.title

@@ -1,0 +1,91 @@
+"""How a run goes: its states, its share done, its end. No I/O."""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.connectors.provider.port import Entry
+from app.domain.sync.models import RunMode, RunStatus, SyncPage, SyncRun
+
+OVERLAP = timedelta(minutes=10)
+"""How far an incremental listing reaches back: clocks drift and transactions take their time."""
+BASE_DELAY = 1.0
+MAX_DELAY = 300.0
+CONNECTED = 3
+PUBLISHING_SHARE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of one resource type a run has seen."""
+
+    resource_type: str
+    pages_fetched: int
+    expected: int | None
+    seen: int
+    failed: int
+    complete: bool
+
+
+def listed_share(cover: Sequence[Coverage]) -> float:
+    """The share of the listing that is done, 0 to 1: each resource type weighs the same until it is known."""
+    shares = [1.0 if it.complete else min(it.seen / it.expected, 1) if it.expected else 0.0 for it in cover]
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+def percent(run: SyncRun, *, publishes: bool, listed: float, sent: float = 0) -> int:
+    """The share done, 0 to 99 until the run ends, and never less than before. `listed` and `sent` are shares, 0 to 1."""
+    publishing = PUBLISHING_SHARE if publishes else 0
+    done = CONNECTED + (100 - CONNECTED - publishing) * listed + publishing * sent
+    return max(run.percent, min(int(done), 99))
+
+
+def outcome(*, failures: int, complete: bool) -> RunStatus:
+    """Any hole makes a success one with gaps."""
+    return RunStatus.SUCCEEDED if complete and not failures else RunStatus.SUCCEEDED_WITH_GAPS
+
+
+def coverage(pages: Sequence[SyncPage], resource_types: Iterable[str]) -> list[Coverage]:
+    found: list[Coverage] = []
+    for resource_type in resource_types:
+        own = [page for page in pages if page.resource_type == resource_type]
+        totals = [page.expected for page in own if page.expected is not None]
+        found.append(
+            Coverage(
+                resource_type=resource_type,
+                pages_fetched=len(own),
+                expected=totals[-1] if totals else None,
+                seen=sum(page.seen for page in own),
+                failed=sum(page.failed for page in own),
+                complete=any(page.next_link is None for page in own),
+            )
+        )
+    return found
+
+
+def withdraws(run: SyncRun, pages: Sequence[SyncPage], resource_types: Sequence[str]) -> bool:
+    """Only a complete listing of everything, never resumed, may say that something is gone."""
+    return (
+        run.mode is RunMode.FULL
+        and run.resumed == 0
+        and not any(page.filtered for page in pages)
+        and all(part.complete and not part.failed for part in coverage(pages, resource_types))
+    )
+
+
+def is_ours(entry: Entry, provider_patient_id: str) -> bool:
+    """Whether a resource is about our patient. One that names nobody is not."""
+    return entry.subject == f"Patient/{provider_patient_id}"
+
+
+def delay(attempt: int, retry_after: float | None) -> float:
+    """Seconds until the next attempt: what the other side asked for, else full jitter over a growing span, never under half."""
+    if retry_after is not None:
+        return min(max(retry_after, BASE_DELAY), MAX_DELAY)
+    span = min(BASE_DELAY * 3 ** (attempt - 1), MAX_DELAY)
+    return span * random.uniform(0.5, 1)  # noqa: S311 - spreading load, not guarding a secret
+
+
+def next_cursor(server_time: datetime | None) -> datetime | None:
+    return server_time - OVERLAP if server_time else None
