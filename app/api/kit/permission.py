@@ -1,0 +1,38 @@
+"""Who may ask for a root field at all. What they then see is decided row by row, by the policies."""
+
+from typing import Any
+
+from strawberry.permission import BasePermission
+
+from app.api.kit.context import Context
+from app.core.errors import ErrorCode, Refusal
+from app.domain.identity.models import Role
+
+
+class Anyone(BasePermission):
+    """Open to callers who have not signed in."""
+
+    def has_permission(self, source: Any, info: Any, **kwargs: Any) -> bool:
+        return True
+
+
+class SignedIn(BasePermission):
+    """Needs a session."""
+
+    async def has_permission(self, source: Any, info: Any, **kwargs: Any) -> bool:
+        context: Context = info.context
+        return await context.authenticate() is not None
+
+    def on_unauthorized(self) -> None:
+        raise Refusal(ErrorCode.UNAUTHENTICATED, "Please sign in.")
+
+
+class Administrator(SignedIn):
+    """Needs an administrator's session."""
+
+    async def has_permission(self, source: Any, info: Any, **kwargs: Any) -> bool:
+        context: Context = info.context
+        actor = await context.authenticate()
+        if actor is not None and actor.role is not Role.ADMIN:
+            raise Refusal(ErrorCode.FORBIDDEN, "Only an administrator may do this.")
+        return actor is not None

@@ -1,0 +1,53 @@
+"""The ASGI application."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from app.api.kit.view import GraphQLView
+from app.core.resources import open_resources
+from app.core.settings import Settings, settings
+from app.rest import files, health, wellknown
+from app.rest.limits import BodyLimit
+from app.schema import schema
+
+
+async def home(_request: Request) -> Response:
+    return RedirectResponse("/graphql")
+
+
+def create_app(wanted: Settings) -> Starlette:
+    development = wanted.environment == "development"
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        async with open_resources(wanted) as resources:
+            app.state.resources = resources
+            yield
+
+    graphql = GraphQLView(schema, development=development)
+    return Starlette(
+        lifespan=lifespan,
+        middleware=[Middleware(BodyLimit)],
+        routes=[
+            Route("/", home),
+            Route("/graphql", graphql),
+            WebSocketRoute("/graphql", graphql),
+            Route("/graphql/stream", GraphQLView(schema, development=development, stream=True)),
+            Route("/files/{file_id:uuid}", files.download),
+            Route("/.well-known/jwks.json", wellknown.jwks),
+            Route("/healthz", health.healthz),
+            Route("/readyz", health.readyz),
+            Route("/metrics", health.metrics),
+        ],
+    )
+
+
+def app() -> Starlette:
+    """For `uvicorn --factory app.main:app`."""
+    return create_app(settings())

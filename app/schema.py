@@ -1,0 +1,92 @@
+"""The whole GraphQL schema, composed of the contexts' edges."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import MaxTokensLimiter, ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+from strawberry.types.graphql import OperationType
+
+from app.api import connections, documents, identity, patients, sync, sync_live
+from app.api.kit import ids
+from app.api.kit.context import Info
+from app.api.kit.masking import Masking
+from app.api.kit.node import Node
+from app.api.kit.permission import SignedIn
+
+NODES = {**identity.NODES, **connections.NODES, **patients.NODES, **documents.NODES, **sync.NODES}
+MAX_TOKENS = 2000
+CACHED_DOCUMENTS = 500
+
+
+@strawberry.type(description="What can be read.")
+class Query(
+    identity.IdentityQuery,
+    connections.ConnectionsQuery,
+    patients.PatientsQuery,
+    documents.DocumentsQuery,
+    sync.SyncQuery,
+):
+    @strawberry.field(
+        permission_classes=[SignedIn], description="Anything with an id; null where there is none for the caller."
+    )
+    async def node(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="Its id.")],  # noqa: A002
+    ) -> Node | None:
+        found = ids.split(id)
+        if found is None or found[0] not in NODES:
+            return None
+        node: Any = await NODES[found[0]](info, found[1])
+        return node
+
+
+@strawberry.type(description="What can be changed. Every mutation answers with `userErrors` where it was refused.")
+class Mutation(
+    identity.IdentityMutation,
+    connections.ConnectionsMutation,
+    patients.PatientsMutation,
+    documents.DocumentsMutation,
+    sync.SyncMutation,
+):
+    pass
+
+
+@strawberry.type(description="What can be followed live.")
+class Subscription(sync_live.SyncSubscription):
+    pass
+
+
+class Schema(strawberry.Schema):
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Masking logs defects by their id; what clients got wrong is theirs, and may hold a patient's data."""
+
+    async def execute(
+        self, *args: Any, allowed_operation_types: Iterable[OperationType] | None = None, **kwargs: Any
+    ) -> Any:
+        """One answer has no place for a subscription: streams and sockets do not come through here."""
+        allowed = set(allowed_operation_types or OperationType) - {OperationType.SUBSCRIPTION}
+        return await super().execute(*args, allowed_operation_types=allowed, **kwargs)
+
+
+schema = Schema(
+    Query,
+    Mutation,
+    Subscription,
+    config=StrawberryConfig(auto_camel_case=True, sort_schema=True),
+    extensions=[
+        lambda: MaxTokensLimiter(MAX_TOKENS),
+        lambda: ParserCache(maxsize=CACHED_DOCUMENTS),
+        lambda: ValidationCache(maxsize=CACHED_DOCUMENTS),
+        Masking,
+    ],
+)
+
+
+def sdl() -> str:
+    """The schema as it is committed."""
+    return schema.as_str() + "\n"
