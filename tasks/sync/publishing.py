@@ -1,0 +1,139 @@
+"""The platform's side of a run: every file that it is not known to have, in batches."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.connectors.platform import connect_platform
+from app.connectors.platform.port import (
+    CarePlatform,
+    Outgoing,
+    PlatformConnection,
+    PlatformError,
+    PlatformErrorCode,
+    PlatformPatient,
+    Receipt,
+    ReceiptState,
+)
+from app.core.resources import Resources
+from app.core.work import Claim
+from app.domain.patients import commands as patients
+from app.domain.patients.models import Patient
+from app.domain.patients.rules import name_parts
+from app.domain.sync import publishing, recording, rules
+from app.domain.sync.models import RunStage
+from app.domain.sync.publishing import Parcel, Sent
+from tasks.runtime import TryLater
+from tasks.sync.trip import Trip, recording_as
+
+BATCH = 25
+SENDS_AT_ONCE = 8
+CONFIRM_WAITS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+
+
+async def publish(resources: Resources, claim: Claim, trip: Trip, target: PlatformConnection) -> None:
+    """Ends when the platform has confirmed everything, or when what it did not take is named as a gap."""
+    async with recording_as(resources, claim) as session:
+        await recording.enter(session, trip.run.id, RunStage.PUBLISHING)
+    try:
+        async with connect_platform(target) as platform:
+            platform_patient_id = await _introduce(resources, claim, trip, platform)
+            while await _send_batch(resources, claim, trip, platform, platform_patient_id):
+                continue
+    except PlatformError as error:
+        if error.retryable and not claim.last:
+            raise TryLater(error.code, error.detail, rules.delay(claim.attempt, error.retry_after)) from error
+        async with recording_as(resources, claim) as session:
+            await publishing.give_up(session, trip.run.id, error)
+
+
+async def _introduce(resources: Resources, claim: Claim, trip: Trip, platform: CarePlatform) -> str:
+    """The patient's id at the platform, kept once it is known."""
+    known = trip.patient.carepatron_patient_id
+    found = await platform.ensure_patient(_person(trip.patient), known)
+    if found != known:
+        async with recording_as(resources, claim) as session:
+            await patients.note_platform_patient(session, trip.patient.id, found)
+    return found
+
+
+def _person(patient: Patient) -> PlatformPatient:
+    first, last = name_parts(patient.name)
+    return PlatformPatient(str(patient.id), first, last, patient.birth_date.isoformat() if patient.birth_date else "")
+
+
+async def _send_batch(
+    resources: Resources, claim: Claim, trip: Trip, platform: CarePlatform, platform_patient_id: str
+) -> bool:
+    """Sends the next files; False when there are none. A passing failure is raised after the others were recorded."""
+    async with recording_as(resources, claim, progress=False) as session:
+        parcels = await publishing.next_parcels(session, trip.patient.id, BATCH)
+    if not parcels:
+        return False
+    doubtful = {parcel.reference for parcel in parcels if parcel.sent_before}
+    there = await platform.find(platform_patient_id, doubtful) if doubtful else {}
+    gate = asyncio.Semaphore(SENDS_AT_ONCE)
+    sent = await asyncio.gather(
+        *(_send(resources, platform, gate, platform_patient_id, parcel, there) for parcel in parcels)
+    )
+    sent = await _confirm(platform, sent)
+    async with recording_as(resources, claim, progress=any(_confirmed(it) for it in sent)) as session:
+        await publishing.record_sent(session, trip.run.id, sent)
+    for it in sent:
+        if it.error and it.error.retryable:
+            raise it.error
+        if _processing(it):
+            raise PlatformError(PlatformErrorCode.TIMEOUT, "a document is still being processed")
+    return True
+
+
+async def _send(
+    resources: Resources,
+    platform: CarePlatform,
+    gate: asyncio.Semaphore,
+    platform_patient_id: str,
+    parcel: Parcel,
+    there: dict[str, Receipt],
+) -> Sent:
+    if parcel.reference in there:
+        return Sent(parcel.receipt_id, there[parcel.reference])
+    async with gate:
+        document = Outgoing(
+            reference=parcel.reference,
+            filename=parcel.filename,
+            content_type=parcel.content_type,
+            description=parcel.description,
+            data=await resources.blobs.get(parcel.sha256),
+        )
+        try:
+            return Sent(parcel.receipt_id, await platform.put(platform_patient_id, document))
+        except PlatformError as error:
+            return Sent(parcel.receipt_id, error=error)
+
+
+async def _confirm(platform: CarePlatform, sent: Sequence[Sent]) -> Sequence[Sent]:
+    """Asks for what the platform was still processing; what stays unconfirmed is a time-out, looked after later."""
+    for wait in CONFIRM_WAITS:
+        if not any(_processing(it) for it in sent):
+            return sent
+        await asyncio.sleep(wait)
+        sent = await asyncio.gather(*(_look_again(platform, it) for it in sent))
+    return sent
+
+
+def _confirmed(sent: Sent) -> bool:
+    return sent.receipt is not None and sent.receipt.state is ReceiptState.CONFIRMED
+
+
+def _processing(sent: Sent) -> bool:
+    return sent.receipt is not None and sent.receipt.state is ReceiptState.PROCESSING
+
+
+async def _look_again(platform: CarePlatform, sent: Sent) -> Sent:
+    if sent.receipt is None or not _processing(sent):
+        return sent
+    try:
+        state = await platform.confirm(sent.receipt.attachment_id)
+    except PlatformError as error:
+        return replace(sent, error=error) if error.retryable else Sent(sent.receipt_id, error=error)
+    return replace(sent, receipt=replace(sent.receipt, state=state))

@@ -1,0 +1,45 @@
+"""What a run carries along."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.connectors.platform.port import PlatformConnection
+from app.connectors.provider.port import Connection
+from app.core import work
+from app.core.resources import Resources
+from app.core.work import Claim
+from app.domain.documents.recording import Origin
+from app.domain.patients.models import Patient
+from app.domain.sync.models import SyncRun
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """What a run needs to know of both ends, read once at its beginning."""
+
+    run: SyncRun
+    patient: Patient
+    provider_patient_id: str
+    origin: Origin
+    source: Connection
+    target: PlatformConnection | None
+
+    @property
+    def publishes(self) -> bool:
+        return self.target is not None
+
+    @property
+    def platform_id(self) -> UUID | None:
+        return self.patient.platform_id if self.publishes else None
+
+
+@asynccontextmanager
+async def recording_as(resources: Resources, claim: Claim, *, progress: bool = True) -> AsyncGenerator[AsyncSession]:
+    """A transaction of the claimant's: nothing is written where the lease is lost."""
+    async with resources.db.transaction() as session:
+        await work.hold(session, claim, progress=progress)
+        yield session
