@@ -12,6 +12,7 @@ from app.api.kit.enums import described
 from app.api.kit.node import Node, of_row
 from app.api.kit.payload import UserError, errors, refusable
 from app.api.kit.permission import SignedIn
+from app.connectors.platform.port import PlatformKind
 from app.connectors.provider.port import Auth, AuthKind
 from app.domain.connections import commands, models, queries
 from app.domain.connections.models import HealthStatus
@@ -24,6 +25,13 @@ described(
     BEARER="With a fixed bearer token.",
     BASIC="With a user name and a password (RFC 7617).",
     SMART_BACKEND="With SMART Backend Services: a signed assertion buys short-lived tokens.",
+)
+described(
+    PlatformKind,
+    "PlatformKind",
+    "The care platforms that we speak to.",
+    NONE="None: documents stay in our own records.",
+    CAREPATRON="A Carepatron-style REST API; Carepatron itself publishes none.",
 )
 described(
     HealthStatus,
@@ -67,6 +75,15 @@ class Provider(Node):
         return [ProviderCapability(**line) for line in root.capabilities]
 
 
+@strawberry.type(description="A care platform: where dieticians work, and where documents are handed to.")
+@of_row(models.Platform)
+class Platform(Node):
+    name: str = strawberry.field(description="What people call it.")
+    kind: PlatformKind = strawberry.field(description="What it speaks.")
+    base_url: str = strawberry.field(description="Its address.")
+    created_at: datetime = strawberry.field(description="When the connection was made.")
+
+
 @strawberry.input(description="How we prove ourselves to a provider. Which fields are needed depends on `kind`.")
 class ProviderAuthInput:
     kind: AuthKind = strawberry.field(description="The way.")
@@ -106,8 +123,28 @@ class ProviderPayload:
     user_errors: list[UserError] = errors()
 
 
+@strawberry.input(description="A new connection to a care platform.")
+class PlatformCreateInput:
+    name: str = strawberry.field(description="What people call it; unique.")
+    kind: PlatformKind = strawberry.field(description="What it speaks.")
+    base_url: str = strawberry.field(description="Its address.")
+    username: str = strawberry.field(description="The API key, or the user of HTTP basic authentication.")
+    password: str = strawberry.field(default="", description="The password, where there is one.")
+
+
+@strawberry.type(description="The answer to creating a platform.")
+class PlatformPayload:
+    platform: Platform | None = strawberry.field(default=None, description="The platform; null when it was refused.")
+    user_errors: list[UserError] = errors()
+
+
 @strawberry.type
 class ConnectionsQuery:
+    @strawberry.field(permission_classes=[SignedIn], description="The care platforms that documents can be handed to.")
+    async def platforms(self, info: Info, first: First, after: After = None) -> Connection[Platform]:
+        statement = queries.visible_platforms(info.context.actor)
+        return await connect(info.context, statement, queries.PLATFORMS, first, after)
+
     @strawberry.field(permission_classes=[SignedIn], description="The providers that patients can be connected to.")
     async def providers(self, info: Info, first: First, after: After = None) -> Connection[Provider]:
         return await connect(info.context, queries.visible(info.context.actor), queries.BY_NAME, first, after)
@@ -138,9 +175,33 @@ class ConnectionsMutation:
         )
         return ProviderPayload(provider=provider)
 
+    @strawberry.mutation(permission_classes=[SignedIn], description="Connects a care platform (administrators).")
+    @refusable(PlatformPayload)
+    async def platform_create(
+        self,
+        info: Info,
+        input: Annotated[PlatformCreateInput, strawberry.argument(description="The new connection.")],  # noqa: A002
+    ) -> PlatformPayload:
+        context = info.context
+        platform: Any = await context.execute(
+            commands.create_platform,
+            context.actor,
+            context.resources.vault,
+            name=input.name,
+            kind=input.kind,
+            base_url=input.base_url,
+            username=input.username,
+            password=input.password,
+        )
+        return PlatformPayload(platform=platform)
+
 
 async def find(info: Info, row_id: UUID) -> Any:
     return await info.context.read(queries.get, row_id)
 
 
-NODES = {"Provider": find}
+async def find_platform(info: Info, row_id: UUID) -> Any:
+    return await info.context.read(queries.get_platform, row_id)
+
+
+NODES = {"Provider": find, "Platform": find_platform}

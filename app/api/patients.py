@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from app.api.connections import Provider
+from app.api.connections import Platform, Provider
 from app.api.identity import User
 from app.api.kit import ids
 from app.api.kit.connection import After, Connection, First, Search, connect
@@ -101,6 +101,10 @@ class Patient(Node):
     async def primary_provider(self, root: Row, info: Info) -> Provider | None:
         return await info.context.load(connections.by_ids, root.primary_provider_id)
 
+    @strawberry.field(description="The care platform that documents are handed to.")
+    async def platform(self, root: Row, info: Info) -> Platform | None:
+        return await info.context.load(connections.platforms_by_ids, root.platform_id)
+
     @strawberry.field(description="The latest synchronisation.")
     async def last_sync(self, root: Row, info: Info) -> Annotated["SyncRun", strawberry.lazy("app.api.sync")] | None:
         return await info.context.load(sync.latest_by_patient, root.id)
@@ -165,11 +169,14 @@ class PatientFields:
     provider_patient_id: str | None = strawberry.field(
         default=None, description="The patient's id there (the logical id of the FHIR Patient)."
     )
+    platform_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The care platform that takes the documents; the only one there is if not given."
+    )
 
     def details(self, name: str | None) -> commands.Details:
         contact = self.contact_details or ContactDetailsInput()
         diet = self.dietary_preferences or DietaryPreferencesInput()
-        provider = self.primary_provider_id
+        provider, platform = self.primary_provider_id, self.platform_id
         return commands.Details(
             name=name,
             email=self.email,
@@ -182,6 +189,7 @@ class PatientFields:
             notes=diet.notes,
             primary_provider_id=ids.decode(provider, "Provider", "primaryProviderId") if provider else None,
             provider_patient_id=self.provider_patient_id,
+            platform_id=ids.decode(platform, "Platform", "platformId") if platform else None,
         )
 
 

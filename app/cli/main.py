@@ -12,10 +12,12 @@ import uvloop
 from rich.console import Console
 
 from app import migrations
-from app.cli import demo, doctor, follow
+from app.cli import accounts, demo, doctor, follow
 from app.core.embedded import EmbeddedError
+from app.core.errors import Refusal
 from app.core.logs import configure
 from app.core.settings import settings
+from app.domain.identity.models import Role
 from app.schema import sdl
 from sandbox.serve import serve as serve_sandbox
 from seeds.sql import schema_sql
@@ -92,6 +94,22 @@ def seed() -> None:
     Console().print(
         f"{found.patients} patients ({found.new_patients} new), {found.documents} documents at the sandbox EHR."
     )
+
+
+@app.command()
+def user(
+    email: Annotated[str, typer.Argument(help="The e-mail address to sign in with.")],
+    name: Annotated[str, typer.Option(help="The full name.")],
+    role: Annotated[Role, typer.Option(help="What the person is here.")] = Role.ADMIN,
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="HEALTHRECORDS_PASSWORD")] = "",
+) -> None:
+    """Make an account: how the first administrator comes in. One that is there already stays as it is."""
+    try:
+        made = asyncio.run(accounts.ensure(settings(), email=email, name=name, role=role, password=password))
+    except Refusal as refusal:
+        Console(stderr=True).print(f"{refusal.code}: {refusal.message}", markup=False)
+        raise typer.Exit(1) from None
+    Console().print(f"{email} is {'a new account' if made else 'there already; nothing was changed'}.")
 
 
 @app.command()

@@ -73,6 +73,34 @@ async def save_provider(
     return provider
 
 
+async def create_platform(
+    session: AsyncSession,
+    actor: Actor,
+    vault: Vault,
+    *,
+    name: str,
+    kind: PlatformKind,
+    base_url: str,
+    username: str,
+    password: str,
+) -> Platform:
+    """A care platform that documents are handed to. The first one takes the patients who are added from then on."""
+    if refusal := may_administer(actor):
+        raise refusal
+    if not name.strip():
+        raise invalid("A platform needs a name.", "name")
+    if kind is PlatformKind.NONE:
+        raise invalid("To hand nothing over, connect no platform.", "kind")
+    if await queries.platform_by_name(session, name.strip()):
+        raise Refusal(ErrorCode.TAKEN, "There is a platform of this name already.", ("name",))
+    platform_id = await save_platform(
+        session, vault, name=name.strip(), kind=kind, base_url=base_url, username=username, password=password
+    )
+    platform = await queries.platform(session, platform_id)
+    assert platform is not None
+    return platform
+
+
 async def save_platform(
     session: AsyncSession, vault: Vault, *, name: str, kind: PlatformKind, base_url: str, username: str, password: str
 ) -> UUID:

@@ -13,6 +13,7 @@ from app.domain.connections.policies import readable
 from app.domain.identity.policies import Actor
 
 BY_NAME = page.Order("name", ((func.lower(Provider.name), str), (Provider.id, UUID)))
+PLATFORMS = page.Order("platforms", ((func.lower(Platform.name), str), (Platform.id, UUID)))
 
 
 def visible(actor: Actor) -> Select[Provider]:
@@ -46,6 +47,24 @@ async def smart_providers(session: AsyncSession) -> Sequence[Provider]:
         .order_by(Provider.id)
     )
     return rows.all()
+
+
+def visible_platforms(actor: Actor) -> Select[Platform]:
+    return select(Platform).where(Platform.deleted_at.is_(None), readable(actor))
+
+
+async def get_platform(session: AsyncSession, actor: Actor, platform_id: UUID) -> Platform | None:
+    return await session.scalar(visible_platforms(actor).where(Platform.id == platform_id))
+
+
+async def platforms_by_ids(session: AsyncSession, _actor: Actor, ids: Sequence[UUID]) -> dict[UUID, Platform]:
+    """For edges of rows that the caller may see already: the platform of a patient."""
+    rows = await session.scalars(select(Platform).where(Platform.id.in_(ids)))
+    return {row.id: row for row in rows}
+
+
+async def platform_by_name(session: AsyncSession, name: str) -> Platform | None:
+    return await session.scalar(select(Platform).where(Platform.name == name))
 
 
 async def platform(session: AsyncSession, platform_id: UUID) -> Platform | None:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.crypto import Vault
-from app.core.errors import ErrorCode, Refusal
+from app.core.errors import ErrorCode, Refusal, invalid
 from app.core.passwords import hash_password
 from app.domain.identity import queries
 from app.domain.identity.models import Role, Session, User
@@ -19,6 +19,7 @@ from app.domain.identity.policies import Actor
 
 ACCESS_AUDIENCE = "access"
 ACCESS_SECONDS = 3600
+MIN_PASSWORD = 12
 SESSION_LIFE = timedelta(hours=12)
 
 
@@ -67,6 +68,10 @@ async def ensure_user(session: AsyncSession, *, email: str, name: str, role: Rol
     found = await queries.by_email(session, email)
     if found is not None:
         return found.id
+    if "@" not in email or not name.strip():
+        raise invalid("An account needs an e-mail address and a name.", "email")
+    if len(password) < MIN_PASSWORD:
+        raise invalid(f"A password has at least {MIN_PASSWORD} characters.", "password")
     user_id = await session.scalar(
         insert(User)
         .values(email=email.strip().lower(), name=name, type=role, password_hash=await hash_password(password))

@@ -33,6 +33,7 @@ class Details:
     notes: str | None = None
     primary_provider_id: UUID | None = None
     provider_patient_id: str | None = None
+    platform_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +139,17 @@ async def _apply(session: AsyncSession, actor: Actor, patient: Patient, details:
 
 
 async def _link(session: AsyncSession, actor: Actor, patient: Patient, details: Details) -> None:
-    """Who the patient is at the primary provider: both halves or none."""
+    """Who the patient is at the primary provider (both halves or none), and which platform takes the documents."""
     if details.primary_provider_id is not None:
         if await connections.get(session, actor, details.primary_provider_id) is None:
             raise not_found("provider", "primaryProviderId")
         patient.primary_provider_id = details.primary_provider_id
     if details.provider_patient_id is not None:
         patient.provider_patient_id = details.provider_patient_id.strip() or None
+    if details.platform_id is not None:
+        if await connections.get_platform(session, actor, details.platform_id) is None:
+            raise not_found("platform", "platformId")
+        patient.platform_id = details.platform_id
     if patient.primary_provider_id and not patient.provider_patient_id:
         raise invalid("Please give the patient's id at this provider.", "providerPatientId")
 
