@@ -12,7 +12,7 @@ from tasks.runtime import Job
 async def deleted(resources: Resources, claim: Claim) -> None:
     async with resources.db.transaction() as session:
         await work.finish(session, claim)
-        await sync.stop_for_patient(session, claim.subject_id)
+        await sync.hide_patient(session, claim.subject_id)
         await documents.hide_patient(session, claim.subject_id)
 
 

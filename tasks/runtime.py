@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import work
+from app.core.db import unavailable
 from app.core.resources import Resources
 from app.core.work import Claim, LeaseLost
 
@@ -74,9 +75,11 @@ async def _attempt(resources: Resources, job: Job, claim: Claim) -> None:
             raise LeaseLost(str(claim.id)) from None
         await asyncio.shield(_release(resources, claim))
         raise
-    except (LeaseLost, SQLAlchemyError, OSError):
+    except LeaseLost:
         raise
     except Exception as error:
+        if unavailable(error):
+            raise
         log.exception("work.failed", kind=claim.kind, work=str(claim.id))
         await _settle(resources, job, claim, TryLater("WORKER_FAILED", type(error).__name__, DEFAULT_DELAY))
     finally:

@@ -8,6 +8,10 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 
+class BlobMissingError(Exception):
+    """The store does not have what a row points at."""
+
+
 class Blobs:
     def __init__(self, url: str) -> None:
         """`file:///folder`, or an URL of S3, GCS or Azure that obstore understands."""
@@ -26,9 +30,12 @@ class Blobs:
         return sha256
 
     async def get(self, sha256: str) -> bytes:
-        """The bytes; `FileNotFoundError` where there are none."""
-        result = await self._store.get_async(_path(sha256))
-        return bytes(await result.bytes_async())
+        """The bytes; BlobMissingError where there are none."""
+        try:
+            result = await self._store.get_async(_path(sha256))
+            return bytes(await result.bytes_async())
+        except FileNotFoundError:
+            raise BlobMissingError(sha256) from None
 
 
 def _path(sha256: str) -> str:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,6 +22,7 @@ from app.domain.sync.models import (
     RunStage,
     RunStatus,
     RunTrigger,
+    SynchronizationLog,
     SyncRun,
 )
 from app.domain.sync.policies import may_sync
@@ -123,17 +124,22 @@ async def retry(session: AsyncSession, actor: Actor, run_id: UUID) -> SyncRun:
     return await request(session, actor, run.patient_id, mode=RunMode.FULL, retry_of=run)
 
 
-async def stop_for_patient(session: AsyncSession, patient_id: UUID) -> None:
-    """For a deleted record: ends the run under way, on nobody's behalf."""
+async def hide_patient(session: AsyncSession, patient_id: UUID) -> None:
+    """For a deleted record: ends the run under way and hides the history, on nobody's behalf."""
     found = await queries.open_run(session, patient_id)
-    if found is None:
-        return
-    await work.close_subject(session, RUN, found.id)
-    run = await queries.run_locked(session, found.id)
-    if run.status in OPEN_STATUSES:
-        run.status, run.stage, run.finished_at = RunStatus.CANCELLED, RunStage.DONE, func.clock_timestamp()
-        await session.flush()
-        await recording.tell(session, run, SyncEventKind.RUN_FINISHED)
+    if found is not None:
+        await work.close_subject(session, RUN, found.id)
+        run = await queries.run_locked(session, found.id)
+        if run.status in OPEN_STATUSES:
+            run.status, run.stage, run.finished_at = RunStatus.CANCELLED, RunStage.DONE, func.clock_timestamp()
+            await session.flush()
+            await recording.tell(session, run, SyncEventKind.RUN_FINISHED)
+    for table in (SyncRun, SynchronizationLog):
+        await session.execute(
+            update(table)
+            .where(table.patient_id == patient_id, table.deleted_at.is_(None))
+            .values(deleted_at=func.now())
+        )
 
 
 async def _steerable(session: AsyncSession, actor: Actor, run_id: UUID) -> SyncRun:
