@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 JOBS: dict[str, Job] = {**connections.JOBS, **patients.JOBS, **sync.JOBS}
 STOP_SECONDS = 2
+POLL_MILLISECONDS = 100
+"""How long an idle worker lets a hint lie, and how long stopping waits for its threads."""
 
 
 class Worker:
@@ -37,7 +39,7 @@ class Worker:
         self._broker = create_broker(resources.settings.redis_url)
         for kind in JOBS:
             dramatiq.actor(actor_name=kind, queue_name=queue_of(kind), broker=self._broker)(self._take)
-        self._consumer = dramatiq.Worker(self._broker, worker_threads=threads)
+        self._consumer = dramatiq.Worker(self._broker, worker_threads=threads, worker_timeout=POLL_MILLISECONDS)
 
     async def start(self) -> None:
         await asyncio.to_thread(self._consumer.start)
