@@ -19,6 +19,8 @@ PROVIDER = "Riverside Primary Care"
 PLATFORM = "Carepatron"
 CLIENT_ID = "healthrecords-demo"
 API_KEY = "demo-key"
+PAGE_SIZE = 20
+"""Small, so that a demo's progress is seen to move."""
 
 
 async def provider(session: AsyncSession, vault: Vault, base_url: str, folder: Path) -> Provider:
@@ -26,7 +28,9 @@ async def provider(session: AsyncSession, vault: Vault, base_url: str, folder: P
     auth = Auth(kind=AuthKind.SMART_BACKEND, client_id=CLIENT_ID)
     if found := await queries.provider_by_name(session, PROVIDER):
         auth = replace(commands.connection(found, vault, 0).auth, token_url="")
-    saved = await commands.save_provider(session, vault, name=PROVIDER, base_url=base_url, auth=auth)
+    saved = await commands.save_provider(
+        session, vault, name=PROVIDER, base_url=base_url, auth=auth, page_size=PAGE_SIZE
+    )
     key = rules.public_jwk(commands.connection(saved, vault, 0).auth)
     store = EhrStore(folder / "ehr.sqlite")
     try:

@@ -139,7 +139,8 @@ def _banner(settings: Settings, places: Places, seeded: demo.Seeded) -> None:
     console = Console(width=max(100, os.get_terminal_size().columns if sys.stdout.isatty() else 100))
     console.print(f"\nhealthrecords is ready at [bold]{settings.base_url}/graphql[/bold] (Ctrl-C ends it)")
     console.print(
-        f"Sandbox: EHR {places.ehr} ({seeded.patients} patients, {seeded.documents} documents), platform {places.platform}\n"
+        f"Sandbox: EHR {places.ehr} ({seeded.patients} patients, {seeded.documents} documents), platform {places.platform}\n",
+        soft_wrap=True,
     )
     table = Table("Demo account", "Role", "Password")
     for email, _, role in people.ACCOUNTS:
