@@ -112,10 +112,10 @@ def upgrade() -> None:
         sa.Column("last_updated", sa.DateTime(timezone=True), nullable=True),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("content_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("link_keys", sa.ARRAY(sa.Text()), server_default="{}", nullable=False),
+        sa.Column("link_keys", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("incomplete", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("leading", sa.Boolean(), nullable=False),
-        sa.Column("replaces", sa.ARRAY(sa.Text()), server_default="{}", nullable=False),
+        sa.Column("replaces", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("seen_run_id", sa.Uuid(), nullable=True),
         sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("id", sa.Uuid(), server_default=sa.text("uuidv7()"), nullable=False),
@@ -130,6 +130,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_document_sources")),
     )
     op.create_index("ix_document_sources_document_id", "document_sources", ["document_id"], unique=False)
+    op.create_index(
+        "ix_document_sources_replacing",
+        "document_sources",
+        ["patient_id", "provider_id"],
+        unique=False,
+        postgresql_where=sa.text("cardinality(replaces) > 0"),
+    )
     op.create_index(
         "uq_document_sources_reference", "document_sources", ["patient_id", "provider_id", "reference"], unique=True
     )
