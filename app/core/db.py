@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.core.errors import ErrorCode, Refusal
+from app.core.ids import uuid7
 from app.core.signals import Outbox, Signals
 
 CONVENTION = {
@@ -46,6 +47,15 @@ class Record:
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
     deleted_at: Mapped[datetime | None]
+
+
+class BulkRecord(Record):
+    """A record that is written many at a time: its id is made here and its defaults are not read back, so that a flush is
+    one batch a table. Whoever needs `created_at` of a new row refreshes it."""
+
+    __mapper_args__ = {"eager_defaults": False}  # noqa: RUF012 - declared by SQLAlchemy as a plain class attribute
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7, server_default=func.uuidv7())
 
 
 def outbox(session: AsyncSession) -> Outbox:

@@ -5,7 +5,7 @@ import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -55,15 +55,17 @@ def decode(order: Order, cursor: str) -> list[Any]:
         raise bad_cursor()
     try:
         return [_read(kind, value) for (_, kind), value in zip(order.keys, plain[1:], strict=True)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise bad_cursor() from None
 
 
 def _read(kind: KeyType, value: Any) -> datetime | str | UUID:
-    if not isinstance(value, str) or "\x00" in value:
+    """`ValueError` or `OverflowError` for what PostgreSQL could not take either: NUL, lone surrogates, years before 1."""
+    if not isinstance(value, str) or b"\x00" in value.encode():
         raise ValueError(value)
     if kind is datetime:
-        return datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else moment
     return kind(value) if kind is UUID else value
 
 

@@ -1,13 +1,16 @@
 """Text from bytes: what kind of file it really is, and the words in it. Nothing in a file is ever run or fetched."""
 
 import base64
+import hashlib
 import io
 import re
 from dataclasses import dataclass
 
+import structlog
 from lxml import etree, html
 from pypdf import PdfReader
-from pypdf.errors import PyPdfError
+
+log = structlog.get_logger(__name__)
 
 MAX_TEXT = 1_000_000
 MAX_PDF_PAGES = 200
@@ -29,14 +32,18 @@ BLOCKS = frozenset(
 )
 CELLS = frozenset({"td", "th"})
 SILENT = frozenset({"script", "style", "head", "template"})
+CHARSETS = ("utf", "us-ascii", "ascii", "iso", "latin", "windows", "cp", "mac", "koi8", "big5", "gb", "euc", "shift")
+"""How the names of charsets begin; Python knows other codecs by name too, which are none (`unicode_escape`, `zip`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """`content_type` is what the bytes are, whatever was declared; `text` is empty where there are no words to be had."""
+    """`content_type` is what the bytes are, whatever was declared; `text` is empty where there are no words to be had;
+    `digest` the SHA-256 of what two readings of the same document have in common."""
 
     content_type: str
     text: str
+    digest: bytes
 
 
 def read(data: bytes, declared: str) -> Reading:
@@ -52,7 +59,12 @@ def read(data: bytes, declared: str) -> Reading:
         text = decode(data, declared)
     else:
         text = ""
-    return Reading(kind, _tidy(text))
+    return Reading(kind, _tidy(text), hashlib.sha256(stable(data, kind)).digest())
+
+
+def unread(data: bytes, declared: str) -> Reading:
+    """For a file that defeats its reader: kept and shown as a file, without words."""
+    return Reading(sniff(data, declared), "", hashlib.sha256(data).digest())
 
 
 def sniff(data: bytes, declared: str) -> str:
@@ -78,12 +90,11 @@ def decode(data: bytes, declared: str = "") -> str:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", errors="replace")
     named = CHARSET.search(declared)
-    for encoding in (named.group(1) if named else None, "utf-8-sig"):
-        if encoding is None:
-            continue
+    wanted = named.group(1).lower() if named else ""
+    for encoding in (wanted if wanted.startswith(CHARSETS) else "utf-8", "utf-8"):
         try:
-            return data.decode(encoding)
-        except (LookupError, UnicodeDecodeError):
+            return data.decode(encoding).removeprefix("\ufeff")
+        except (LookupError, UnicodeError):
             continue
     return data.decode("iso-8859-1")
 
@@ -96,7 +107,11 @@ def stable(data: bytes, kind: str) -> bytes:
     for child in list(root):
         if child.tag in (f"{CDA_NAMESPACE}id", f"{CDA_NAMESPACE}effectiveTime", f"{CDA_NAMESPACE}setId"):
             root.remove(child)
-    return etree.tostring(root, method="c14n")
+    try:
+        return etree.tostring(root, method="c14n")
+    except etree.C14NError:
+        # It declares entities of its own, which have no canonical form (nor a place in a CDA).
+        return data
 
 
 def _looks_like_text(data: bytes) -> bool:
@@ -173,11 +188,14 @@ def _pdf(data: bytes) -> str:
     try:
         pages = PdfReader(io.BytesIO(data)).pages
         return "\n".join(page.extract_text() for page in pages[:MAX_PDF_PAGES])
-    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError):
-        # A damaged PDF is kept as a file and shown as one; it only has no text.
+    except Exception as error:  # noqa: BLE001 - a damaged file leads pypdf into errors of every kind
+        # It is kept as a file and shown as one; it only has no text.
+        log.info("reading.pdf_without_text", error=type(error).__name__)
         return ""
 
 
 def _tidy(text: str) -> str:
-    lines = (" ".join(line.replace("\x00", "").split(" ")).rstrip() for line in text[:MAX_TEXT].splitlines())
+    # Some encodings and damaged PDFs yield halves of surrogate pairs, which no database takes.
+    text = text[:MAX_TEXT].encode("utf-8", "replace").decode()
+    lines = (" ".join(line.replace("\x00", "").split(" ")).rstrip() for line in text.splitlines())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

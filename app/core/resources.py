@@ -8,6 +8,7 @@ from app.core.blobs import Blobs
 from app.core.crypto import Vault
 from app.core.db import Database, create_engine
 from app.core.live import Live
+from app.core.reader import Reader
 from app.core.settings import Settings
 from app.core.signals import Signals
 
@@ -19,6 +20,7 @@ class Resources:
     live: Live
     blobs: Blobs
     vault: Vault
+    reader: Reader
 
 
 @asynccontextmanager
@@ -28,9 +30,11 @@ async def open_resources(settings: Settings) -> AsyncGenerator[Resources]:
     engine = create_engine(settings.database_url, settings.pool_size)
     live = Live(settings.redis_url)
     live.start()
+    reader = Reader()
     try:
-        yield Resources(settings, Database(engine, signals), live, Blobs(settings.blobs), vault)
+        yield Resources(settings, Database(engine, signals), live, Blobs(settings.blobs), vault, reader)
     finally:
         await live.stop()
+        await reader.close()
         await engine.dispose()
         await signals.close()

@@ -94,7 +94,7 @@ async def _with_files(
         known = await documents.sources(session, trip.origin.provider_id, trip.origin.patient_id, references)
     found = sort_entries(page, known, trip)
     if found.to_fetch:
-        async with recording_as(resources, claim, progress=False) as session:
+        async with recording_as(resources, claim) as session:
             await recording.enter(session, trip.run.id, RunStage.FETCHING)
     gate = asyncio.Semaphore(FETCHES_AT_ONCE)
     fetched = await asyncio.gather(*(_collect(resources, claim, provider, gate, entry) for entry in found.to_fetch))
@@ -167,12 +167,9 @@ async def _file(
     resources: Resources, provider: Provider, attachment: Attachment, title: str, position: int
 ) -> IncomingFile:
     fetched = await _patiently(provider, attachment)
-    # Reading a PDF takes its time: in a thread, so that the heartbeat goes on.
-    file = await asyncio.to_thread(
-        document_rules.arrived, attachment, fetched.data, fetched.content_type, title, position
-    )
+    reading = await resources.reader.read(fetched.data, attachment.content_type or fetched.content_type)
     await resources.blobs.put(fetched.data)
-    return file
+    return document_rules.arrived(attachment, fetched.data, reading, title, position)
 
 
 async def _patiently(provider: Provider, attachment: Attachment) -> Fetched:

@@ -66,7 +66,7 @@ async def _send_batch(
     resources: Resources, claim: Claim, trip: Trip, platform: CarePlatform, platform_patient_id: str
 ) -> bool:
     """Sends the next files; False when there are none. A passing failure is raised after the others were recorded."""
-    async with recording_as(resources, claim, progress=False) as session:
+    async with recording_as(resources, claim) as session:
         parcels = await publishing.next_parcels(session, trip.patient.id, BATCH)
     if not parcels:
         return False

@@ -73,7 +73,7 @@ async def _list(resources: Resources, claim: Claim, trip: Trip, provider: Provid
     """All pages of one type from where the run stands. A page that cannot be had for good is a gap; the rest goes on."""
     try:
         async for listed in listing.pages(resources, claim, trip, provider, resource_type):
-            async with recording_as(resources, claim) as session:
+            async with recording_as(resources, claim, progress=True) as session:
                 await recording.record_page(session, trip.origin, listed, trip.platform_id)
         return
     except listing.Looped as looped:

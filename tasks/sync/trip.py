@@ -38,8 +38,11 @@ class Trip:
 
 
 @asynccontextmanager
-async def recording_as(resources: Resources, claim: Claim, *, progress: bool = True) -> AsyncGenerator[AsyncSession]:
-    """A transaction of the claimant's: nothing is written where the lease is lost."""
+async def recording_as(resources: Resources, claim: Claim, *, progress: bool = False) -> AsyncGenerator[AsyncSession]:
+    """A transaction of the claimant's: nothing is written where the lease is lost.
+
+    `progress` only where something is stored that no later attempt will repeat: to have reached a stage is none, or a run
+    that fails there each time would be tried for ever."""
     async with resources.db.transaction() as session:
         await work.hold(session, claim, progress=progress)
         yield session

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -35,6 +35,10 @@ async def create_provider(
     """A new connection; what its server really does is tried out in the background."""
     if refusal := may_administer(actor):
         raise refusal
+    # Of two who take a name at once the second finds the first's, and does not write over it.
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"providers/{name.strip()}"}
+    )
     if await queries.provider_by_name(session, name.strip()):
         raise Refusal(ErrorCode.TAKEN, "There is a provider of this name already.", ("name",))
     provider = await save_provider(
@@ -55,8 +59,8 @@ async def save_provider(
     page_size: int = 50,
 ) -> Provider:
     """Creates or updates a provider by its name. Credentials are sealed to its row."""
-    if not name.strip():
-        raise invalid("A provider needs a name.", "name")
+    if not 1 <= len(name.strip()) <= 200:
+        raise invalid("A provider needs a name of at most 200 characters.", "name")
     if not 1 <= page_size <= 200:
         raise invalid("A page holds between 1 and 200 resources.", "pageSize")
     auth = rules.checked_auth(auth)
@@ -87,8 +91,8 @@ async def create_platform(
     """A care platform that documents are handed to. The first one takes the patients who are added from then on."""
     if refusal := may_administer(actor):
         raise refusal
-    if not name.strip():
-        raise invalid("A platform needs a name.", "name")
+    if not 1 <= len(name.strip()) <= 200:
+        raise invalid("A platform needs a name of at most 200 characters.", "name")
     if kind is PlatformKind.NONE:
         raise invalid("To hand nothing over, connect no platform.", "kind")
     if await queries.platform_by_name(session, name.strip()):

@@ -30,9 +30,12 @@ NEEDED = {
 
 def checked_url(url: str, *field: str) -> str:
     """An absolute http(s) address without credentials, query or fragment, and without a slash at its end."""
+    url = url.strip()
+    # `urlsplit` drops control characters without a word, and lets spaces through.
+    clean = len(url) <= 2000 and url.isprintable() and " " not in url
     try:
-        parts = urlsplit(url.strip())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        parts = urlsplit(url)
+        usable = clean and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
         parts = urlsplit("")

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.connectors.provider.port import DocumentType
-from app.core.db import Base, Json, Record
+from app.core.db import Base, BulkRecord, Json
 
 __all__ = ["DocumentType"]
 
@@ -39,7 +39,7 @@ class Integrity(StrEnum):
     MISSING = "MISSING"
 
 
-class HealthcareDocument(Record, Base):
+class HealthcareDocument(BulkRecord, Base):
     """The row that lists and searches read. FHIR: DocumentReference.
 
     `content` is the opening of the text (up to 500 characters; NULL for pictures); the whole text lies in
@@ -96,7 +96,7 @@ class DocumentText(Base):
     content: Mapped[str]
 
 
-class DocumentVersion(Record, Base):
+class DocumentVersion(BulkRecord, Base):
     """What a document was at a time. `changes` is `[{field, before, after, significant}]` against the version before."""
 
     __tablename__ = "document_versions"
@@ -110,7 +110,7 @@ class DocumentVersion(Record, Base):
 Index("uq_document_versions_number", DocumentVersion.document_id, DocumentVersion.number, unique=True)
 
 
-class File(Record, Base):
+class File(BulkRecord, Base):
     """The bytes of a version in one format; `content[]` of a DocumentReference are formats of one document.
 
     `sha256` (hex) and `size` (bytes) are NULL while the bytes could not be had: then `missing` says why."""
@@ -131,7 +131,7 @@ class File(Record, Base):
 Index("uq_files_position", File.document_id, File.version, File.position, unique=True)
 
 
-class DocumentSource(Record, Base):
+class DocumentSource(BulkRecord, Base):
     """A provenance: the resource at a provider that a document was received from. FHIR: Provenance.
 
     `digest` is the hash of the resource as it was last received, `incomplete` that a file was missing then, so that the
@@ -168,3 +168,9 @@ Index(
     unique=True,
 )
 Index("ix_document_sources_document_id", DocumentSource.document_id)
+Index(
+    "ix_document_sources_replacing",
+    DocumentSource.patient_id,
+    DocumentSource.provider_id,
+    postgresql_where=func.cardinality(DocumentSource.replaces) > 0,
+)

@@ -33,15 +33,18 @@ INDEX_TEXT = text(
 )
 SUPERSEDE = text(
     """
+    WITH successors AS (
+      SELECT document_id, unnest(replaces) AS replaced FROM document_sources
+      WHERE patient_id = :patient_id AND provider_id = :provider_id AND cardinality(replaces) > 0
+        AND withdrawn_at IS NULL
+    )
     UPDATE healthcare_documents d
     SET status = 'SUPERSEDED', changed_at = now(), significant_at = now()
-    FROM document_sources target
-    JOIN document_sources successor
-      ON successor.patient_id = target.patient_id AND successor.provider_id = target.provider_id
-     AND successor.withdrawn_at IS NULL AND successor.document_id <> target.document_id
-     AND target.reference = ANY(successor.replaces)
-    WHERE target.patient_id = :patient_id AND target.provider_id = :provider_id AND cardinality(successor.replaces) > 0
-      AND d.id = target.document_id AND d.status = 'CURRENT'
+    FROM successors s
+    JOIN document_sources target
+      ON target.patient_id = :patient_id AND target.provider_id = :provider_id AND target.reference = s.replaced
+     AND target.document_id <> s.document_id
+    WHERE d.id = target.document_id AND d.status = 'CURRENT'
     """
 )
 
@@ -75,6 +78,8 @@ class _Page:
     sources: dict[str, DocumentSource]
     sharing: list[DocumentSource]
     documents: dict[UUID, HealthcareDocument]
+    replaced: set[str]
+    """References that another document replaces, whatever the provider still says of their status."""
     fresh: list[tuple[Incoming, HealthcareDocument, DocumentSource | None]] = field(default_factory=list[Any])
     texts: dict[UUID, str] = field(default_factory=dict[UUID, str])
 
@@ -126,8 +131,16 @@ async def withdraw_unseen(session: AsyncSession, origin: Origin) -> list[Healthc
         source.withdrawn_at = func.now()
     await session.flush()
     documents = await queries.rows_locked(session, [source.document_id for source in gone])
-    remaining = await queries.documents_with_sources(session, list(documents))
-    withdrawn = [document for document in documents.values() if document.id not in remaining]
+    remaining = {source.document_id: source for source in await queries.live_sources(session, list(documents))}
+    for source in gone:
+        if source.leading and (heir := remaining.get(source.document_id)):
+            # What is left shows the note alone now: its changes are the document's.
+            source.leading, heir.leading = False, True
+    withdrawn = [
+        document
+        for document in documents.values()
+        if document.id not in remaining and document.status is not DocumentStatus.RETRACTED
+    ]
     for document in withdrawn:
         _set_status(document, DocumentStatus.WITHDRAWN)
     return withdrawn
@@ -145,9 +158,12 @@ async def _open_page(session: AsyncSession, origin: Origin, arrivals: Sequence[I
     references = [incoming.entry.reference for incoming in arrivals]
     sources = await queries.sources(session, origin.provider_id, origin.patient_id, references)
     keys = sorted({key for incoming in arrivals for key in incoming.contents.link_keys})
-    sharing = await queries.sources_sharing(session, origin.provider_id, origin.patient_id, keys)
+    types = {incoming.entry.resource_type for incoming in arrivals}
+    sharing = await queries.sources_sharing(session, origin.provider_id, origin.patient_id, types, keys)
     ids = {source.document_id for source in (*sources.values(), *sharing)}
-    return _Page(origin, sources, list(sharing), await queries.rows_locked(session, sorted(ids)))
+    documents = await queries.rows_locked(session, sorted(ids))
+    replaced = await queries.replaced(session, origin.provider_id, origin.patient_id, references)
+    return _Page(origin, sources, list(sharing), documents, replaced)
 
 
 def _diverged(page: _Page, incoming: Incoming, source: DocumentSource) -> bool:
@@ -211,6 +227,8 @@ def _update(session: AsyncSession, page: _Page, incoming: Incoming, source: Docu
         content=incoming.contents.hash,
     )
     status = rules.STATUSES[entry.status]
+    if status is DocumentStatus.CURRENT and entry.reference in page.replaced:
+        status = DocumentStatus.SUPERSEDED
     if line := rules.change("status", document.status, status):
         lines.append(line)
     if not lines:

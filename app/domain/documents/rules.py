@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 from app.connectors.provider.port import Attachment, DocumentType, Entry, ResourceStatus
 from app.core.db import Json
 from app.core.errors import invalid
-from app.core.reading import Reading, read, stable
+from app.core.reading import Reading
 from app.domain.documents.models import DocumentStatus, HealthcareDocument, Integrity
 
 EXCERPT = 500
@@ -93,16 +93,15 @@ class Incoming:
         return sorted({relation.target for relation in self.entry.relations if relation.code in SUPERSEDING})
 
 
-def arrived(attachment: Attachment, data: bytes, served_type: str, title: str, position: int) -> IncomingFile:
-    """A file whose bytes are here. The declared size and hash are reported on, not trusted."""
-    reading: Reading = read(data, attachment.content_type or served_type)
+def arrived(attachment: Attachment, data: bytes, reading: Reading, title: str, position: int) -> IncomingFile:
+    """A file whose bytes are here, and what was read in it. The declared size and hash are reported on, not trusted."""
     sha256 = hashlib.sha256(data).hexdigest()
     return IncomingFile(
         content_type=_with_charset(reading.content_type, attachment.content_type),
         filename=filename(attachment.title or title, reading.content_type, position),
         size=len(data),
         sha256=sha256,
-        compared=hashlib.sha256(stable(data, reading.content_type)).digest(),
+        compared=reading.digest,
         integrity=_integrity(attachment, data),
         missing=None,
         text=reading.text,

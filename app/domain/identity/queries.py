@@ -63,6 +63,12 @@ async def session_by_refresh(session: AsyncSession, refresh_hash: str) -> Sessio
     """The live session of a refresh token, locked: two clients with one token come one after the other."""
     return await session.scalar(
         select(Session)
-        .where(Session.refresh_hash == refresh_hash, Session.revoked_at.is_(None), Session.expires_at > func.now())
-        .with_for_update()
+        .join(User, User.id == Session.user_id)
+        .where(
+            Session.refresh_hash == refresh_hash,
+            Session.revoked_at.is_(None),
+            Session.expires_at > func.now(),
+            User.deleted_at.is_(None),
+        )
+        .with_for_update(of=Session)
     )

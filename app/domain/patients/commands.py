@@ -139,7 +139,7 @@ async def _apply(session: AsyncSession, actor: Actor, patient: Patient, details:
 
 
 async def _link(session: AsyncSession, actor: Actor, patient: Patient, details: Details) -> None:
-    """Who the patient is at the primary provider (both halves or none), and which platform takes the documents."""
+    """Who the patient is at the primary provider, and which platform takes the documents."""
     if details.primary_provider_id is not None:
         if await connections.get(session, actor, details.primary_provider_id) is None:
             raise not_found("provider", "primaryProviderId")

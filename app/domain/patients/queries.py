@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import page
@@ -84,7 +84,9 @@ async def likely_same(session: AsyncSession, actor: Actor, name: str, email: str
         if by_email is not None:
             return by_email
     words = same_name(name)
-    rows = await session.scalars(visible(actor).where(func.lower(Patient.name).startswith(words[:1], autoescape=True)))
+    # Without accents and leading punctuation, as `same_name` compares: «Émile» begins with an e.
+    plain = func.regexp_replace(func.normalize(func.lower(Patient.name), literal_column("NFKD")), "^[^[:alnum:]]+", "")
+    rows = await session.scalars(visible(actor).where(plain.startswith(words[:1], autoescape=True)))
     for row in rows:
         if same_name(row.name) == words and (email is None or row.email is None or row.email == email):
             return row

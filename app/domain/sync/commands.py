@@ -41,16 +41,7 @@ async def request(
     retry_of: SyncRun | None = None,
 ) -> SyncRun:
     """A run for this patient: a new one, the one under way, or the one that this key has brought about before."""
-    patient = await patients.get(session, actor, patient_id)
-    if patient is None:
-        raise not_found("patient", "patientId")
-    if refusal := may_sync(actor, patient):
-        raise refusal
-    if patient.primary_provider_id is None or patient.provider_patient_id is None:
-        raise invalid(
-            "This patient is not connected to a provider yet: name the provider and the patient's id there.",
-            "patientId",
-        )
+    patient = await _connected_patient(session, actor, patient_id)
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= MAX_KEY:
         raise invalid(f"An idempotency key has between 1 and {MAX_KEY} characters.", "idempotencyKey")
     created = await session.scalar(
@@ -72,6 +63,20 @@ async def request(
         return await _already_there(session, actor, patient, idempotency_key)
     await _announce(session, created)
     return created
+
+
+async def _connected_patient(session: AsyncSession, actor: Actor, patient_id: UUID) -> Patient:
+    patient = await patients.get(session, actor, patient_id)
+    if patient is None:
+        raise not_found("patient", "patientId")
+    if refusal := may_sync(actor, patient):
+        raise refusal
+    if patient.primary_provider_id is None or patient.provider_patient_id is None:
+        raise invalid(
+            "This patient is not connected to a provider yet: name the provider and the patient's id there.",
+            "patientId",
+        )
+    return patient
 
 
 async def _already_there(session: AsyncSession, actor: Actor, patient: Patient, key: str | None) -> SyncRun:

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.connectors.platform.port import ReceiptState
-from app.core.db import Base, Record
+from app.core.db import Base, BulkRecord, Record
 
 
 class RunStatus(StrEnum):
@@ -160,7 +160,7 @@ class SyncCursor(Record, Base):
 Index("uq_sync_cursors_patient", SyncCursor.patient_id, SyncCursor.provider_id, unique=True)
 
 
-class SyncFailure(Record, Base):
+class SyncFailure(BulkRecord, Base):
     """Something that a run could not do, or noticed. `code` is one of the catalogue."""
 
     __tablename__ = "sync_failures"
@@ -175,7 +175,7 @@ class SyncFailure(Record, Base):
 Index("ix_sync_failures_run_id", SyncFailure.run_id, SyncFailure.id)
 
 
-class SynchronizationLog(Record, Base):
+class SynchronizationLog(BulkRecord, Base):
     """What happened to a patient's documents, and when: the history that a dietician reads."""
 
     __tablename__ = "synchronization_log"
@@ -198,7 +198,7 @@ Index("ix_synchronization_log_document", SynchronizationLog.document_id, Synchro
 Index("ix_synchronization_log_run", SynchronizationLog.run_id, SynchronizationLog.timestamp)
 
 
-class PlatformReceipt(Record, Base):
+class PlatformReceipt(BulkRecord, Base):
     """One file on its way into the care platform. `reference` is ours and travels with it; SENDING means that an attempt
     was made whose outcome is not known yet: look before sending again."""
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.connectors.platform.port import ReceiptState
@@ -100,7 +101,7 @@ async def latest_by_patient(session: AsyncSession, actor: Actor, patient_ids: Se
     rows = await session.scalars(
         visible(actor)
         .where(SyncRun.patient_id.in_(patient_ids))
-        .distinct(SyncRun.patient_id)
+        .ext(distinct_on(SyncRun.patient_id))
         .order_by(SyncRun.patient_id, SyncRun.id.desc())
     )
     return {row.patient_id: row for row in rows}
