@@ -261,6 +261,7 @@ CREATE TABLE document_sources (
     CONSTRAINT fk_document_sources_provider_id FOREIGN KEY(provider_id) REFERENCES providers (id)
 );
 CREATE INDEX ix_document_sources_document_id ON document_sources (document_id);
+CREATE INDEX ix_document_sources_replacing ON document_sources (patient_id, provider_id) WHERE cardinality(replaces) > 0;
 CREATE UNIQUE INDEX uq_document_sources_reference ON document_sources (patient_id, provider_id, reference);
 
 CREATE TABLE document_texts (

@@ -1,8 +1,6 @@
 """What clients say of documents: which to list, what to upload."""
 
-import asyncio
 import base64
-import binascii
 import datetime as dt
 from uuid import UUID
 
@@ -14,6 +12,8 @@ from app.api.kit.context import Info
 from app.connectors.provider.port import Attachment
 from app.core.errors import invalid
 from app.domain.documents import commands, queries, rules
+
+MAX_AUTHOR = 200
 
 
 @strawberry.input(description="Which documents to list.")
@@ -69,17 +69,20 @@ class DocumentFields:
             return None
         try:
             return base64.b64decode(self.data, validate=True)
-        except binascii.Error:
+        except ValueError:
             raise invalid("This is not base64.", "data") from None
 
     async def upload(self, info: Info, title: str | None, kind: DocumentType | None) -> commands.Upload:
         """The input with its bytes stored; a refusal leaves at most an unreferenced blob behind."""
+        if self.author is not None and len(self.author) > MAX_AUTHOR:
+            raise invalid(f"An author has at most {MAX_AUTHOR} characters.", "author")
         data, file = self.bytes(), None
         if data is not None:
             rules.checked_size(data)
             declared = "text/plain; charset=utf-8" if self.text is not None else self.content_type or ""
             wanted = Attachment(content_type=declared, title=title or "")
-            file = await asyncio.to_thread(rules.arrived, wanted, data, "", title or "document", 0)
+            reading = await info.context.resources.reader.read(data, declared)
+            file = rules.arrived(wanted, data, reading, title or "document", 0)
             await info.context.resources.blobs.put(data)
         return commands.Upload(title=title, type=kind, date=self.date, author=self.author, file=file)
 

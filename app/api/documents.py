@@ -261,4 +261,12 @@ async def find(info: Info, row_id: UUID) -> Any:
     return await info.context.read(queries.get, row_id)
 
 
-NODES = {"Document": find}
+async def find_file(info: Info, row_id: UUID) -> Any:
+    return await info.context.read(queries.file, row_id)
+
+
+async def find_version(info: Info, row_id: UUID) -> Any:
+    return await info.context.read(queries.version, row_id)
+
+
+NODES = {"Document": find, "File": find_file, "DocumentVersion": find_version}

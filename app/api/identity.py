@@ -88,7 +88,7 @@ class IdentityQuery:
     ) -> Connection[User]:
         roles: Sequence[Role] | None = filter.roles if filter else None
         statement = queries.listed(info.context.actor, search, roles)
-        return await connect(info.context, statement, queries.BY_NAME, first, after)
+        return await connect(info.context, statement, queries.BY_NAME, first, after, search)
 
 
 @strawberry.type

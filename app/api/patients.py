@@ -264,7 +264,8 @@ class PatientsQuery:
             else None,
             sync_statuses=wanted.sync_statuses,
         )
-        return await connect(info.context, statement, queries.ORDERS[order_by or PatientOrder.NAME], first, after)
+        order = queries.ORDERS[order_by or PatientOrder.NAME]
+        return await connect(info.context, statement, order, first, after, search)
 
     @strawberry.field(
         permission_classes=[SignedIn], description="One patient; null where there is none for the caller."

@@ -219,7 +219,7 @@ class SyncQuery:
     ) -> Connection[Log]:
         wanted = filter.wanted() if filter else queries.LogFilter()
         statement = queries.listed_logs(info.context.actor, wanted, search)
-        return await connect(info.context, statement, queries.LOGS, first, after)
+        return await connect(info.context, statement, queries.LOGS, first, after, search)
 
     @strawberry.field(
         permission_classes=[SignedIn], description="One log entry; null where there is none for the caller."
@@ -283,4 +283,8 @@ async def find_log(info: Info, row_id: UUID) -> Any:
     return await info.context.read(queries.get_log, row_id)
 
 
-NODES = {"SyncRun": find_run, "Log": find_log}
+async def find_failure(info: Info, row_id: UUID) -> Any:
+    return await info.context.read(queries.get_failure, row_id)
+
+
+NODES = {"SyncRun": find_run, "Log": find_log, "SyncFailure": find_failure}

@@ -1,8 +1,9 @@
 """The live edge of synchronisation. Every event is read again with the caller's rights: nobody sees what they may not."""
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -21,6 +22,8 @@ from app.domain.sync.events import activity_stream, run_stream
 
 if TYPE_CHECKING:
     from app.api.documents import Document
+
+SIGNED_IN_SECONDS = 3.0
 
 
 @strawberry.type(description="An event of a run.")
@@ -99,13 +102,27 @@ class SyncSubscription:
 
 
 async def _follow(info: Info, stream: str, after: int) -> AsyncGenerator[events.Event, None]:
-    """A stream for as long as the caller is signed in."""
+    """A stream for as long as the caller is signed in: looked up for each event, and every few seconds without one."""
     context = info.context
     async with aclosing(context.resources.live.follow(context.resources.db, stream, after)) as followed:
-        async for event in followed:
-            if await context.authenticate() is None:
-                raise unauthenticated()
-            yield event
+        while True:
+            upcoming = asyncio.ensure_future(anext(followed))
+            try:
+                while not upcoming.done():
+                    await asyncio.wait([upcoming], timeout=SIGNED_IN_SECONDS)
+                    if await context.authenticate(anew=True) is None:
+                        raise unauthenticated()
+                yield upcoming.result()
+            finally:
+                await _cancelled(upcoming)
+
+
+async def _cancelled(task: "asyncio.Future[events.Event]") -> None:
+    """The stream must not be waited for by anybody when it is closed."""
+    if not task.done():
+        task.cancel()
+        with suppress(asyncio.CancelledError):  # that is what was asked for
+            await task
 
 
 async def _ended_at(info: Info, run_id: UUID, after: int) -> bool:

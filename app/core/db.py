@@ -64,6 +64,11 @@ def outbox(session: AsyncSession) -> Outbox:
     return box
 
 
+async def one_at_a_time(session: AsyncSession, key: str) -> None:
+    """Whoever does this with the same key comes one after the other, until the transaction ends."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
+
+
 UNREACHABLE = (OperationalError, InterfaceError, PoolTimeoutError, ConnectionError, OSError)
 
 

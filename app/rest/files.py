@@ -1,5 +1,6 @@
 """The bytes of documents. What comes from outside is never shown as a page of ours."""
 
+import re
 from urllib.parse import quote
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from app.domain.documents import queries as documents
 from app.domain.identity import queries as identity
 from app.domain.identity.policies import Actor
 
+MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(; ?charset=\"?[\w.:-]+\"?)?", re.ASCII)
+"""What a source declared is only repeated in a header where it is a media type and nothing more (RFC 9110, 8.3.1)."""
 SAFE = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -33,8 +36,9 @@ async def download(request: Request) -> Response:
     if file is None or file.sha256 is None:
         return JSONResponse({"code": "NOT_FOUND", "message": "There is no such file."}, 404)
     data = await resources.blobs.get(file.sha256)
+    media_type = file.content_type if MEDIA_TYPE.fullmatch(file.content_type) else "application/octet-stream"
     disposition = f"attachment; filename*=UTF-8''{quote(file.filename, safe='')}"
-    return Response(data, media_type=file.content_type, headers={**SAFE, "Content-Disposition": disposition})
+    return Response(data, media_type=media_type, headers={**SAFE, "Content-Disposition": disposition})
 
 
 async def _caller(request: Request, resources: Resources, file_id: UUID) -> Actor | None:

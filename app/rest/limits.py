@@ -7,6 +7,10 @@ from app.api.kit.view import refusal
 MAX_BODY = 16 * 1024 * 1024
 
 
+class _TooLarge(Exception):
+    """A body that has gone over the limit while it was read."""
+
+
 class BodyLimit:
     """Answers 413 to a body over the limit, announced or not."""
 
@@ -21,15 +25,23 @@ class BodyLimit:
         if not declared.isdigit() or int(declared) > MAX_BODY:
             await refusal(413, "The body is too large.")(scope, receive, send)
             return
-        taken = 0
+        taken, answered = 0, False
 
         async def bounded() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > MAX_BODY:
-                # To the reader the client has gone: nothing of a body over the limit is used.
-                return {"type": "http.disconnect"}
+                raise _TooLarge
             return message
 
-        await self.app(scope, bounded, send)
+        async def watched(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self.app(scope, bounded, watched)
+        except _TooLarge:
+            if not answered:
+                await refusal(413, "The body is too large.")(scope, receive, send)

@@ -1,10 +1,14 @@
 """What others look up about us."""
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from app.core.errors import Refusal
 from app.core.resources import Resources
 from app.domain.connections import commands, queries, rules
+
+log = structlog.get_logger(__name__)
 
 
 async def jwks(request: Request) -> Response:
@@ -13,5 +17,11 @@ async def jwks(request: Request) -> Response:
     async with resources.db.reading() as session:
         providers = await queries.smart_providers(session)
     limit = resources.settings.max_attachment_bytes
-    keys = [rules.public_jwk(commands.connection(it, resources.vault, limit).auth) for it in providers]
+    keys: list[dict[str, object]] = []
+    for provider in providers:
+        try:
+            keys.append(rules.public_jwk(commands.connection(provider, resources.vault, limit).auth))
+        except (ValueError, TypeError, Refusal):
+            # One key that cannot be read must not hide all the others from their providers.
+            log.warning("jwks.unreadable", provider=str(provider.id))
     return JSONResponse({"keys": keys}, headers={"Cache-Control": "public, max-age=300"})

@@ -9,8 +9,10 @@ from sqlalchemy import Select
 
 from app.api.kit.context import Context, Info
 from app.core import page
+from app.core.errors import invalid
 
 T = TypeVar("T")
+MAX_SEARCH = 500
 
 First = Annotated[int, strawberry.argument(description="How many to return, 1 to 100.")]
 After = Annotated[
@@ -54,8 +56,10 @@ async def connect(
     after: str | None,
     search: str | None = None,
 ) -> Any:
-    """The page of a connection. Refuses a bad size or a foreign cursor."""
+    """The page of a connection. Refuses a bad size, a foreign cursor, and a search that is a book."""
     page.checked_size(first)
+    if search and len(search) > MAX_SEARCH:
+        raise invalid(f"A search has at most {MAX_SEARCH} characters.", "search")
     async with context.reading() as session:
         found: page.Page[Any] = await page.fetch(session, statement, order, first, after)
     listing = Listing(statement, search, [], _ends(found))

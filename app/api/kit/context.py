@@ -7,6 +7,7 @@ from typing import Any, Concatenate, ParamSpec
 from uuid import UUID
 
 import strawberry
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import HTTPConnection
 from strawberry.dataloader import DataLoader
@@ -18,6 +19,7 @@ from app.domain.identity.commands import ACCESS_AUDIENCE
 from app.domain.identity.policies import Actor
 
 P = ParamSpec("P")
+UNIQUE_VIOLATION = "23505"
 Batch = Callable[[AsyncSession, Actor, Sequence[Any]], Awaitable[dict[Any, Any]]]
 Command = Callable[Concatenate[AsyncSession, P], Awaitable[Any]]
 
@@ -40,16 +42,17 @@ class Context:
             raise unauthenticated()
         return self._actor
 
-    async def authenticate(self) -> Actor | None:
-        """Looks up the session behind the bearer token: once a request, and each time anew on a socket."""
-        if self._actor is None or self._socket:
+    async def authenticate(self, *, anew: bool = False) -> Actor | None:
+        """Looks up the session behind the bearer token: once a request, each time on a socket and where it is asked for."""
+        if self._actor is None or self._socket or anew:
             self._actor = await self._find_actor()
         return self._actor
 
     async def _find_actor(self) -> Actor | None:
         header = self._connection.headers.get("authorization") or self.connection_params.get("Authorization")
         scheme, _, token = header.partition(" ") if isinstance(header, str) else ("", "", "")
-        claims = self.resources.vault.verify(token.strip(), ACCESS_AUDIENCE) if scheme.lower() == "bearer" else None
+        usable = scheme.lower() == "bearer" and token.isascii()
+        claims = self.resources.vault.verify(token.strip(), ACCESS_AUDIENCE) if usable else None
         if claims is None:
             return None
         async with self.resources.db.reading() as session:
@@ -84,9 +87,15 @@ class Context:
         return load
 
     async def execute(self, command: Command[P], *args: P.args, **kwargs: P.kwargs) -> Any:
-        """Runs a command in a transaction of its own. A refusal rolls everything back."""
-        async with self.resources.db.transaction() as session:
-            return await command(session, *args, **kwargs)
+        """Runs a command in a transaction of its own. A refusal rolls everything back, and so does losing a race for something
+        unique."""
+        try:
+            async with self.resources.db.transaction() as session:
+                return await command(session, *args, **kwargs)
+        except IntegrityError as error:
+            if getattr(error.orig, "sqlstate", None) != UNIQUE_VIOLATION:
+                raise
+            raise Refusal(ErrorCode.CONFLICT, "Somebody else did the same at this moment. Please try again.") from error
 
 
 Info = strawberry.Info[Context, None]

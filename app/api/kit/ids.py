@@ -10,6 +10,8 @@ import strawberry
 from app.core.errors import Refusal, not_found
 
 Info = strawberry.Info[Any, Any]
+WORDS = {"SyncRun": "synchronisation", "Log": "log entry"}
+"""What people call a type where that is not its name: a bad id is refused in the words of an unknown one."""
 
 
 def encode(type_name: str, row_id: UUID) -> strawberry.ID:
@@ -30,7 +32,7 @@ def decode(value: str, type_name: str, *field: str) -> UUID:
     """The row's id; an id of another type or none at all names nothing."""
     found = split(value)
     if found is None or found[0] != type_name:
-        raise not_found(type_name.lower(), *field)
+        raise not_found(WORDS.get(type_name, type_name.lower()), *field)
     return found[1]
 
 

@@ -4,7 +4,9 @@ from uuid import uuid4
 
 import structlog
 from graphql import GraphQLError
+from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import MaskErrors
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from app.core.db import unavailable
 from app.core.errors import Refusal
@@ -12,19 +14,29 @@ from app.core.errors import Refusal
 log = structlog.get_logger(__name__)
 
 
+CLIENTS = (Refusal, GraphQLError, MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)
+"""What clients got wrong. Everything else is our defect."""
+MAX_MESSAGE = 500
+
+
 def is_a_defect(error: GraphQLError) -> bool:
-    original = error.original_error
-    return original is not None and not isinstance(original, Refusal | GraphQLError)
+    return error.original_error is not None and not isinstance(error.original_error, CLIENTS)
+
+
+def lacks_a_code(error: GraphQLError) -> bool:
+    return is_a_defect(error) or "code" not in (error.extensions or {})
 
 
 class Masking(MaskErrors):
-    """No message, path of a file, SQL or value of a defect ever reaches a client."""
+    """No message, path of a file, SQL or value of a defect ever reaches a client; whatever does has a code."""
 
     def __init__(self) -> None:
-        super().__init__(should_mask_error=is_a_defect)
+        super().__init__(should_mask_error=lacks_a_code)
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
         original = error.original_error
+        if not is_a_defect(error):
+            return _as(error, error.message[:MAX_MESSAGE], {"code": "BAD_REQUEST"})
         if original is not None and (refusal := unavailable(original)):
             return _as(error, refusal.message, refusal.extensions)
         error_id = uuid4().hex

@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import strawberry
+from strawberry.utils.str_converters import to_camel_case
 
 from app.api.kit.enums import described
 from app.core.errors import ErrorCode, Refusal
@@ -57,7 +58,8 @@ def refusable(payload: Callable[..., R]) -> Callable[[Callable[P, Awaitable[R]]]
 
 
 def shown(refusal: Refusal) -> UserError:
-    return UserError(code=refusal.code, field=list(refusal.field) or None, message=refusal.message)
+    path = [to_camel_case(part) for part in refusal.field]
+    return UserError(code=refusal.code, field=path or None, message=refusal.message)
 
 
 def errors() -> Any:

@@ -1,6 +1,7 @@
 """GraphQL over HTTP, WebSocket and Server-Sent Events."""
 
 from datetime import timedelta
+from json import JSONDecodeError
 from typing import Any
 
 from cross_web import HTTPException
@@ -15,6 +16,8 @@ from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_
 from strawberry.types.unset import UNSET, UnsetType
 
 from app.api.kit.context import Context
+from app.api.kit.socket import Socket
+from app.api.kit.strings import UNSTORABLE, storable
 
 CODES = {400: "BAD_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "TOO_LARGE"}
 
@@ -24,6 +27,7 @@ class GraphQLView(GraphQL[Context, None]):
     every Accept header would else get one for each query."""
 
     stream_only = False
+    graphql_transport_ws_handler_class = Socket
 
     def __init__(self, schema: BaseSchema, *, development: bool, stream: bool = False) -> None:
         super().__init__(
@@ -53,10 +57,18 @@ class GraphQLView(GraphQL[Context, None]):
         except HTTPException as refused:
             return refusal(refused.status_code, refused.reason)
 
+    def decode_json(self, data: str | bytes) -> object:
+        try:
+            return super().decode_json(data)
+        except (UnicodeDecodeError, RecursionError):
+            raise JSONDecodeError("neither UTF-8 nor of any reasonable depth", "", 0) from None
+
     def parse_json(self, data: str | bytes) -> Any:
         parsed = super().parse_json(data)
         if not isinstance(parsed, dict):
             raise HTTPException(400, "The body must be a JSON object.")
+        if not storable(parsed):  # pyright: ignore[reportUnknownArgumentType]
+            raise HTTPException(400, UNSTORABLE)
         return parsed  # pyright: ignore[reportUnknownVariableType]
 
     def create_response(

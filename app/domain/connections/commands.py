@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from uuid import UUID
 
-from sqlalchemy import func, text
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,6 +13,7 @@ from app.connectors.platform.port import PlatformConnection, PlatformKind
 from app.connectors.provider.port import Auth, Capability, Connection
 from app.core import work
 from app.core.crypto import Vault
+from app.core.db import one_at_a_time
 from app.core.errors import ErrorCode, Refusal, invalid
 from app.domain.connections import queries, rules
 from app.domain.connections.events import PROBE
@@ -36,9 +37,7 @@ async def create_provider(
     if refusal := may_administer(actor):
         raise refusal
     # Of two who take a name at once the second finds the first's, and does not write over it.
-    await session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"providers/{name.strip()}"}
-    )
+    await one_at_a_time(session, f"providers/{name.strip()}")
     if await queries.provider_by_name(session, name.strip()):
         raise Refusal(ErrorCode.TAKEN, "There is a provider of this name already.", ("name",))
     provider = await save_provider(
@@ -95,6 +94,7 @@ async def create_platform(
         raise invalid("A platform needs a name of at most 200 characters.", "name")
     if kind is PlatformKind.NONE:
         raise invalid("To hand nothing over, connect no platform.", "kind")
+    await one_at_a_time(session, f"platforms/{name.strip()}")
     if await queries.platform_by_name(session, name.strip()):
         raise Refusal(ErrorCode.TAKEN, "There is a platform of this name already.", ("name",))
     platform_id = await save_platform(

@@ -1,14 +1,17 @@
 """What makes a connection usable. No I/O."""
 
+import hashlib
 import json
 from dataclasses import asdict, fields, replace
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
@@ -47,26 +50,41 @@ def checked_url(url: str, *field: str) -> str:
 
 
 def checked_auth(auth: Auth) -> Auth:
-    """Refuses an incomplete key; makes a private key (P-384, for ES384) where SMART needs one and none was given."""
+    """Refuses an incomplete or unusable key; makes a private key (P-384, for ES384) where SMART needs one and none was
+    given. A key without a name is named by its fingerprint."""
     for name in NEEDED[auth.kind]:
         if not getattr(auth, name):
             raise invalid(f"Authentication by {auth.kind} needs `{name}`.", "auth", name)
-    if auth.kind is AuthKind.SMART_BACKEND and not auth.private_key:
-        key = ec.generate_private_key(ec.SECP384R1())
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        return replace(auth, private_key=pem, key_id=auth.key_id or f"{auth.client_id}-1")
-    return auth
+    if auth.kind is not AuthKind.SMART_BACKEND:
+        return auth
+    if not auth.private_key:
+        made = ec.generate_private_key(ec.SECP384R1())
+        auth = replace(auth, private_key=made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode())
+    public = _smart_key(auth.private_key).public_key()
+    fingerprint = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return replace(auth, key_id=auth.key_id or fingerprint[:16])
+
+
+def _smart_key(pem: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    """SMART Backend Services signs with ES384 or RS384 (client-confidential-asymmetric, «signature algorithms»)."""
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if isinstance(key, rsa.RSAPrivateKey) or (
+        isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP384R1)
+    ):
+        return key
+    raise invalid("A SMART key is an unencrypted P-384 or RSA key in PEM.", "auth", "privateKey")
 
 
 def public_jwk(auth: Auth) -> Json:
     """The public half of a SMART key, as providers register it (RFC 7517)."""
-    key = load_pem_private_key(auth.private_key.encode(), password=None)
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        shown, algorithm = ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "ES384"
-    elif isinstance(key, rsa.RSAPrivateKey):
+    key = _smart_key(auth.private_key)
+    if isinstance(key, rsa.RSAPrivateKey):
         shown, algorithm = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "RS384"
     else:
-        raise invalid("A SMART key is P-384 or RSA.", "auth", "privateKey")
+        shown, algorithm = ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "ES384"
     return {**shown, "kid": auth.key_id, "alg": algorithm, "use": "sig", "key_ops": ["verify"]}
 
 

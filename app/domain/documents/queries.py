@@ -176,6 +176,13 @@ def versions(document_id: UUID) -> Select[DocumentVersion]:
     return select(DocumentVersion).where(DocumentVersion.document_id == document_id)
 
 
+async def version(session: AsyncSession, actor: Actor, version_id: UUID) -> DocumentVersion | None:
+    documents = visible(actor).with_only_columns(HealthcareDocument.id)
+    return await session.scalar(
+        select(DocumentVersion).where(DocumentVersion.id == version_id, DocumentVersion.document_id.in_(documents))
+    )
+
+
 # What synchronisation asks; no person stands behind it.
 
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from uuid import UUID
 
-from sqlalchemy import func, text
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import work
-from app.core.db import Json
+from app.core.db import Json, one_at_a_time
 from app.core.errors import invalid, not_found
 from app.domain.connections import queries as connections
 from app.domain.identity.policies import Actor
@@ -49,9 +49,7 @@ async def create(session: AsyncSession, actor: Actor, details: Details, *, allow
         raise refusal
     name, email = rules.checked_name(details.name or ""), rules.checked_email(details.email)
     # Two clients adding the same person at once come one after the other, so that the second finds the first's.
-    await session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": f"patients/{actor.id}"}
-    )
+    await one_at_a_time(session, f"patients/{actor.id}")
     if not allow_duplicate and (existing := await queries.likely_same(session, actor, name, email)):
         return Created(existing=existing)
     platform = await connections.default_platform(session)

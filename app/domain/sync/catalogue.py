@@ -127,4 +127,5 @@ CATALOGUE: dict[str, Advice] = {
 
 
 def advice(code: str) -> Advice:
-    return CATALOGUE[code]
+    """What to do about a code; old rows may hold one that the catalogue has given up since."""
+    return CATALOGUE.get(code, CATALOGUE[WORKER_FAILED])

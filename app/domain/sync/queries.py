@@ -97,6 +97,11 @@ async def get_log(session: AsyncSession, actor: Actor, log_id: UUID) -> Synchron
     return await session.scalar(visible_logs(actor).where(SynchronizationLog.id == log_id))
 
 
+async def get_failure(session: AsyncSession, actor: Actor, failure_id: UUID) -> SyncFailure | None:
+    runs = visible(actor).with_only_columns(SyncRun.id)
+    return await session.scalar(select(SyncFailure).where(SyncFailure.id == failure_id, SyncFailure.run_id.in_(runs)))
+
+
 async def latest_by_patient(session: AsyncSession, actor: Actor, patient_ids: Sequence[UUID]) -> dict[UUID, SyncRun]:
     rows = await session.scalars(
         visible(actor)

@@ -88,7 +88,8 @@ def test_a_whole_key_is_kept_as_it_is(auth: Auth) -> None:
 def test_a_smart_client_without_a_key_gets_one_whose_public_half_verifies() -> None:
     auth = rules.checked_auth(Auth(AuthKind.SMART_BACKEND, client_id="records"))
     shown = rules.public_jwk(auth)
-    assert (shown["alg"], shown["kid"], shown["use"]) == ("ES384", "records-1", "sig")
+    assert (shown["alg"], shown["kid"], shown["use"]) == ("ES384", auth.key_id, "sig")
+    assert auth.key_id != rules.checked_auth(Auth(AuthKind.SMART_BACKEND, client_id="records")).key_id
     assert "d" not in shown
     signed = jwt.encode({"sub": "records"}, auth.private_key, "ES384")
     assert jwt.decode(signed, jwt.PyJWK(shown).key, algorithms=["ES384"]) == {"sub": "records"}
