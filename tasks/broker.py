@@ -10,6 +10,7 @@ from uuid import UUID
 
 import dramatiq
 import structlog
+from sqlalchemy.orm import configure_mappers
 
 from app.core.resources import Resources, open_resources
 from app.core.settings import Settings
@@ -88,6 +89,7 @@ async def run_worker(settings: Settings, *, ready: Callable[[], None] | None = N
         loop.add_signal_handler(number, stop.set)
     if watch_stdin:
         await _watch_stdin(loop, stop)
+    configure_mappers()
     async with open_resources(settings) as resources:
         worker = Worker(resources, settings.worker_threads)
         await worker.start()

@@ -1,9 +1,9 @@
 """The live edge of synchronisation. Every event is read again with the caller's rights: nobody sees what they may not."""
 
-import asyncio
 import datetime as dt
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -23,7 +23,8 @@ from app.domain.sync.events import activity_stream, run_stream
 if TYPE_CHECKING:
     from app.api.documents import Document
 
-SIGNED_IN_SECONDS = 3.0
+STALE_SECONDS = 1.0
+"""How long what a reader may see is taken for true while it takes its time."""
 
 
 @strawberry.type(description="An event of a run.")
@@ -64,19 +65,13 @@ class SyncSubscription:
             raise not_found("synchronisation", "runId")
         if await _ended_at(info, row_id, after or 0):
             return
-        async with aclosing(_follow(info, run_stream(row_id), after or 0)) as happened:
-            async for event in happened:
-                run = await _visible_run(info, row_id)
+        async with aclosing(_follow(info, run_stream(row_id), after or 0)) as seen:
+            async for event, run, document in seen:
                 if run is None:
                     return
-                yield SyncProgress(
-                    seq=event.seq,
-                    kind=SyncEventKind(event.kind),
-                    at=event.at,
-                    document=await _document(info, event),
-                    run=run,
-                )
-                if event.kind == SyncEventKind.RUN_FINISHED:
+                kind = SyncEventKind(event.kind)
+                yield SyncProgress(seq=event.seq, kind=kind, at=event.at, document=document, run=run)
+                if kind is SyncEventKind.RUN_FINISHED:
                     return
 
     @strawberry.subscription(
@@ -94,35 +89,42 @@ class SyncSubscription:
         if after is None:
             async with info.context.reading() as session:
                 after = await events.last_seq(session, stream)
-        async with aclosing(_follow(info, stream, after)) as happened:
-            async for event in happened:
-                run = await _visible_run(info, UUID(event.ids["run"]))
+        async with aclosing(_follow(info, stream, after)) as seen:
+            async for event, run, _ in seen:
                 if run is not None:
                     yield SyncActivity(seq=event.seq, kind=SyncEventKind(event.kind), at=event.at, run=run)
 
 
-async def _follow(info: Info, stream: str, after: int) -> AsyncGenerator[events.Event, None]:
-    """A stream for as long as the caller is signed in: looked up for each event, and every few seconds without one."""
+async def _follow(info: Info, stream: str, after: int) -> AsyncGenerator[tuple[events.Event, Any, Any], None]:
+    """A stream for as long as the caller is signed in: each event with its run and its document as the caller may see them
+    now. What comes together is looked up together, and again where the reader takes its time."""
     context = info.context
     async with aclosing(context.resources.live.follow(context.resources.db, stream, after)) as followed:
-        while True:
-            upcoming = asyncio.ensure_future(anext(followed))
-            try:
-                while not upcoming.done():
-                    await asyncio.wait([upcoming], timeout=SIGNED_IN_SECONDS)
-                    if await context.authenticate(anew=True) is None:
-                        raise unauthenticated()
-                yield upcoming.result()
-            finally:
-                await _cancelled(upcoming)
+        async for batch in followed:
+            looked, looked_at = await _look(info, batch), time.monotonic()
+            for event in batch:
+                if time.monotonic() - looked_at > STALE_SECONDS:
+                    looked, looked_at = await _look(info, batch), time.monotonic()
+                runs, seen = looked
+                yield event, runs.get(_id(event, "run")), seen.get(_id(event, "document"))
 
 
-async def _cancelled(task: "asyncio.Future[events.Event]") -> None:
-    """The stream must not be waited for by anybody when it is closed."""
-    if not task.done():
-        task.cancel()
-        with suppress(asyncio.CancelledError):  # that is what was asked for
-            await task
+async def _look(info: Info, batch: Sequence[events.Event]) -> tuple[dict[UUID | None, Any], dict[UUID | None, Any]]:
+    """The runs and documents of some events, with the caller's rights of this moment."""
+    if await info.context.authenticate(anew=True) is None:
+        raise unauthenticated()
+    if not batch:
+        return {}, {}
+    async with info.context.reading() as session:
+        actor = info.context.actor
+        runs = await queries.by_ids(session, actor, list({it for event in batch if (it := _id(event, "run"))}))
+        wanted = [it for event in batch if (it := _id(event, "document"))]
+        return {**runs}, {**await documents.by_ids(session, actor, wanted)} if wanted else {}
+
+
+def _id(event: events.Event, name: str) -> UUID | None:
+    found = event.ids.get(name)
+    return UUID(found) if found else None
 
 
 async def _ended_at(info: Info, run_id: UUID, after: int) -> bool:
@@ -136,8 +138,3 @@ async def _ended_at(info: Info, run_id: UUID, after: int) -> bool:
 
 async def _visible_run(info: Info, run_id: UUID) -> Any:
     return await info.context.read(queries.get, run_id)
-
-
-async def _document(info: Info, event: events.Event) -> Any:
-    found = event.ids.get("document")
-    return await info.context.read(documents.get, UUID(found)) if found else None

@@ -17,7 +17,7 @@ import httpx
 LONGEST_WAIT = 86_400.0
 """Seconds. A server that asks for more is taken to have made a slip."""
 
-CONNECTIONS = 16
+CONNECTIONS = 8
 HIGHEST_PORT = 65535
 # Below uvicorn's and many proxies' 5 s, so that we seldom write to a connection that is just being closed.
 KEEPALIVE_SECONDS = 4

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import cast
 
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 RE_READ_SECONDS = 2.0
 """How late an event may be when its poke was lost."""
-BATCH = 200
+BATCH = 50
 
 
 class Live:
@@ -76,16 +76,17 @@ class Live:
             if not self._waiting[stream]:
                 del self._waiting[stream]
 
-    async def follow(self, db: Database, stream: str, after: int) -> AsyncGenerator[events.Event]:
-        """Every event of a stream after a `seq`, once and in order, for as long as the caller reads."""
+    async def follow(self, db: Database, stream: str, after: int) -> AsyncGenerator[Sequence[events.Event]]:
+        """Every event of a stream after a `seq`, once and in order, as they come together, for as long as the caller reads.
+        An empty batch says that nothing has come for a while: a moment to look whether to go on."""
         with self._listening(stream) as poked:
             while True:
                 poked.clear()
                 async with db.reading() as session:
                     batch = await events.after(session, stream, after, BATCH)
-                for event in batch:
-                    yield event
-                    after = event.seq
+                yield batch
+                if batch:
+                    after = batch[-1].seq
                 if len(batch) < BATCH:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(poked.wait(), RE_READ_SECONDS)

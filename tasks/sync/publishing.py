@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
 from app.connectors.platform import connect_platform
 from app.connectors.platform.port import (
@@ -22,11 +21,11 @@ from app.domain.patients.models import Patient
 from app.domain.patients.rules import name_parts
 from app.domain.sync import publishing, recording, rules
 from app.domain.sync.models import RunStage
-from app.domain.sync.publishing import Parcel, Sent
+from app.domain.sync.publishing import Parcel, Sent, Taken
 from tasks.runtime import TryLater
 from tasks.sync.trip import Trip, recording_as
 
-BATCH = 25
+BATCH = 50
 SENDS_AT_ONCE = 8
 CONFIRM_WAITS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 
@@ -40,6 +39,7 @@ async def publish(resources: Resources, claim: Claim, trip: Trip, target: Platfo
             platform_patient_id = await _introduce(resources, claim, trip, platform)
             while await _send_batch(resources, claim, trip, platform, platform_patient_id):
                 continue
+            await _confirm(resources, claim, trip, platform)
     except PlatformError as error:
         if error.retryable and not claim.last:
             raise TryLater(error.code, error.detail, rules.delay(claim.attempt, error.retry_after)) from error
@@ -76,15 +76,17 @@ async def _send_batch(
     sent = await asyncio.gather(
         *(_send(resources, platform, gate, platform_patient_id, parcel, there) for parcel in parcels)
     )
-    sent = await _confirm(platform, sent)
-    async with recording_as(resources, claim, progress=any(_confirmed(it) for it in sent)) as session:
+    await _record(resources, claim, trip, sent)
+    return True
+
+
+async def _record(resources: Resources, claim: Claim, trip: Trip, sent: Sequence[Sent]) -> None:
+    """Keeps what came of some parcels. A failure that may pass is raised once the others are safe."""
+    async with recording_as(resources, claim, progress=any(it.receipt for it in sent)) as session:
         await publishing.record_sent(session, trip.run.id, sent)
     for it in sent:
         if it.error and it.error.retryable:
             raise it.error
-        if _processing(it):
-            raise PlatformError(PlatformErrorCode.TIMEOUT, "a document is still being processed")
-    return True
 
 
 async def _send(
@@ -111,29 +113,34 @@ async def _send(
             return Sent(parcel.receipt_id, error=error)
 
 
-async def _confirm(platform: CarePlatform, sent: Sequence[Sent]) -> Sequence[Sent]:
-    """Asks for what the platform was still processing; what stays unconfirmed is a time-out, looked after later."""
-    for wait in CONFIRM_WAITS:
-        if not any(_processing(it) for it in sent):
-            return sent
+async def _confirm(resources: Resources, claim: Claim, trip: Trip, platform: CarePlatform) -> None:
+    """Asks for what the platform was still processing, at the end, when most is done; what stays so is a time-out."""
+    gate = asyncio.Semaphore(SENDS_AT_ONCE)
+    waits = iter(CONFIRM_WAITS)
+    while True:
+        async with resources.db.reading() as session:
+            waiting = await publishing.processing(session, trip.patient.id, BATCH)
+        if not waiting:
+            return
+        looked = await asyncio.gather(*(_look_again(platform, gate, it) for it in waiting))
+        settled = [it for it in looked if it is not None]
+        if settled:
+            await _record(resources, claim, trip, settled)
+            waits = iter(CONFIRM_WAITS)
+            continue
+        wait = next(waits, None)
+        if wait is None:
+            raise PlatformError(PlatformErrorCode.TIMEOUT, "a document is still being processed")
         await asyncio.sleep(wait)
-        sent = await asyncio.gather(*(_look_again(platform, it) for it in sent))
-    return sent
 
 
-def _confirmed(sent: Sent) -> bool:
-    return sent.receipt is not None and sent.receipt.state is ReceiptState.CONFIRMED
-
-
-def _processing(sent: Sent) -> bool:
-    return sent.receipt is not None and sent.receipt.state is ReceiptState.PROCESSING
-
-
-async def _look_again(platform: CarePlatform, sent: Sent) -> Sent:
-    if sent.receipt is None or not _processing(sent):
-        return sent
-    try:
-        state = await platform.confirm(sent.receipt.attachment_id)
-    except PlatformError as error:
-        return replace(sent, error=error) if error.retryable else Sent(sent.receipt_id, error=error)
-    return replace(sent, receipt=replace(sent.receipt, state=state))
+async def _look_again(platform: CarePlatform, gate: asyncio.Semaphore, taken: Taken) -> Sent | None:
+    """None while nothing has changed."""
+    async with gate:
+        try:
+            state = await platform.confirm(taken.attachment_id)
+        except PlatformError as error:
+            return Sent(taken.receipt_id, error=error)
+    if state is ReceiptState.PROCESSING:
+        return None
+    return Sent(taken.receipt_id, Receipt(taken.attachment_id, taken.reference, state))

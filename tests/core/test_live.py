@@ -23,9 +23,17 @@ async def append(resources: Resources, number: int = 1, *, poke: bool = True) ->
             outbox(session).pokes.clear()
 
 
+async def events_of(resources: Resources, stream: str, after: int) -> AsyncGenerator[Event]:
+    """The events of a stream one by one."""
+    async with aclosing(resources.live.follow(resources.db, stream, after)) as batches:
+        async for batch in batches:
+            for event in batch:
+                yield event
+
+
 @asynccontextmanager
 async def following(resources: Resources, after: int = 0) -> AsyncGenerator[AsyncIterator[Event]]:
-    async with aclosing(resources.live.follow(resources.db, STREAM, after)) as followed:
+    async with aclosing(events_of(resources, STREAM, after)) as followed:
         yield followed
 
 
@@ -118,7 +126,7 @@ async def test_many_followers_of_one_stream_all_see_all(resources: Resources) ->
 
 
 async def test_followers_of_other_streams_are_left_alone(resources: Resources) -> None:
-    async with aclosing(resources.live.follow(resources.db, "trial/other", 0)) as other, following(resources) as mine:
+    async with aclosing(events_of(resources, "trial/other", 0)) as other, following(resources) as mine:
         quiet = asyncio.create_task(anext(other))
         await append(resources)
         assert await take(mine, 1) == [1]

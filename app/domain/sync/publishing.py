@@ -32,6 +32,15 @@ class Parcel:
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """A file that the platform has taken and is still processing."""
+
+    receipt_id: UUID
+    reference: str
+    attachment_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """What came of one parcel."""
 
@@ -63,6 +72,11 @@ async def next_parcels(session: AsyncSession, patient_id: UUID, limit: int) -> l
     return parcels
 
 
+async def processing(session: AsyncSession, patient_id: UUID, limit: int) -> list[Taken]:
+    rows = await queries.processing(session, patient_id, limit)
+    return [Taken(row.id, row.reference, row.attachment_id or "") for row in rows]
+
+
 async def record_sent(session: AsyncSession, run_id: UUID, results: Sequence[Sent]) -> SyncRun:
     """Receipts, counters, log rows and events of a batch: one transaction."""
     run = await queries.run_locked(session, run_id)
@@ -74,15 +88,18 @@ async def record_sent(session: AsyncSession, run_id: UUID, results: Sequence[Sen
             row.state, row.attachment_id, row.error_code = sent.receipt.state, sent.receipt.attachment_id, None
         elif sent.error:
             row.error_code = sent.error.code
-            row.state = ReceiptState.SENDING if sent.error.retryable else ReceiptState.FAILED
+            if not sent.error.retryable:
+                row.state = ReceiptState.FAILED
             if not sent.error.retryable:
                 problems.append(Problem(f"document/{row.document_id}", sent.error.code, sent.error.detail))
     note_problems(session, run, problems)
     await session.flush()
     done = await queries.published(session, {row.document_id for row in receipts.values()})
     run.published += len(done)
-    left = await queries.unsent_count(session, run.patient_id)
-    run.percent = rules.percent(run, publishes=True, listed=1, sent=run.published / max(run.published + left, 1))
+    to_send, to_confirm = await queries.unpublished(session, run.patient_id)
+    run.percent = rules.percent(
+        run, publishes=True, listed=1, sent=rules.published_share(run.published, to_send, to_confirm)
+    )
     for document in done:
         log(session, run, LogAction.PUBLISHED, LogStatus.SUCCESS, document.title, document.id)
     told = [Happened(SyncEventKind.DOCUMENT_PUBLISHED, {"run": run.id, "document": it.id}) for it in done]
@@ -95,7 +112,7 @@ async def give_up(session: AsyncSession, run_id: UUID, error: PlatformError) -> 
     run = await queries.run_locked(session, run_id)
     await session.execute(
         update(PlatformReceipt)
-        .where(PlatformReceipt.patient_id == run.patient_id, PlatformReceipt.state.in_(queries.UNSENT))
+        .where(PlatformReceipt.patient_id == run.patient_id, PlatformReceipt.state.in_(queries.UNFINISHED))
         .values(state=ReceiptState.FAILED, error_code=error.code)
     )
     note_problems(session, run, [Problem("platform", error.code, error.detail)])

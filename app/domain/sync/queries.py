@@ -29,7 +29,8 @@ from app.domain.sync.policies import readable
 RUNS = page.Order("runs", ((SyncRun.id, UUID),), descending=True)
 FAILURES = page.Order("failures", ((SyncFailure.id, UUID),))
 LOGS = page.Order("logs", ((SynchronizationLog.timestamp, datetime), (SynchronizationLog.id, UUID)), descending=True)
-UNSENT = (ReceiptState.PENDING, ReceiptState.SENDING, ReceiptState.PROCESSING)
+UNSENT = (ReceiptState.PENDING, ReceiptState.SENDING)
+UNFINISHED = (*UNSENT, ReceiptState.PROCESSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,11 @@ def failures(run_id: UUID) -> Select[SyncFailure]:
 
 async def get(session: AsyncSession, actor: Actor, run_id: UUID) -> SyncRun | None:
     return await session.scalar(visible(actor).where(SyncRun.id == run_id))
+
+
+async def by_ids(session: AsyncSession, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, SyncRun]:
+    rows = await session.scalars(visible(actor).where(SyncRun.id.in_(ids)))
+    return {row.id: row for row in rows}
 
 
 async def get_log(session: AsyncSession, actor: Actor, log_id: UUID) -> SynchronizationLog | None:
@@ -169,13 +175,27 @@ async def receipts_locked(session: AsyncSession, ids: Sequence[UUID]) -> dict[UU
     return {row.id: row for row in rows}
 
 
-async def unsent_count(session: AsyncSession, patient_id: UUID) -> int:
-    return (
-        await session.scalar(
-            select(func.count()).where(PlatformReceipt.patient_id == patient_id, PlatformReceipt.state.in_(UNSENT))
-        )
-        or 0
+async def processing(session: AsyncSession, patient_id: UUID, limit: int) -> Sequence[PlatformReceipt]:
+    """The next files that the platform has taken and not confirmed."""
+    rows = await session.scalars(
+        select(PlatformReceipt)
+        .where(PlatformReceipt.patient_id == patient_id, PlatformReceipt.state == ReceiptState.PROCESSING)
+        .order_by(PlatformReceipt.id)
+        .limit(limit)
     )
+    return rows.all()
+
+
+async def unpublished(session: AsyncSession, patient_id: UUID) -> tuple[int, int]:
+    """How many files are still to be sent, and how many to be confirmed."""
+    row = PlatformReceipt
+    counts = await session.execute(
+        select(
+            func.count().filter(row.state.in_(UNSENT)), func.count().filter(row.state == ReceiptState.PROCESSING)
+        ).where(row.patient_id == patient_id)
+    )
+    to_send, to_confirm = counts.one()
+    return to_send, to_confirm
 
 
 async def published(session: AsyncSession, document_ids: Collection[UUID]) -> Sequence[HealthcareDocument]:

@@ -41,6 +41,12 @@ def percent(run: SyncRun, *, publishes: bool, listed: float, sent: float = 0) ->
     return max(run.percent, min(int(done), 99))
 
 
+def published_share(published: int, to_send: int, to_confirm: int) -> float:
+    """The share of the way into the platform that is done: a file that was sent and not yet confirmed has half of it."""
+    everything = published + to_send + to_confirm
+    return (published + to_confirm / 2) / everything if everything else 1.0
+
+
 def outcome(*, failures: int, complete: bool) -> RunStatus:
     """Any hole makes a success one with gaps."""
     return RunStatus.SUCCEEDED if complete and not failures else RunStatus.SUCCEEDED_WITH_GAPS
