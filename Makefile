@@ -47,7 +47,7 @@ for stamp in $(2); do printf '%s\n' "$$state" > "$$stamp"; done
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint setup setup-dev lock schema bench clean
+.PHONY: help run test interop lint setup setup-dev lock schema bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ run: setup ## Start everything here: database, queue, web and worker
 
 test: setup-dev ## Run the tests (ARGS="-k words")
 	@exec .venv/bin/python -m pytest $(ARGS)
+
+interop: setup-dev ## Synchronise all 38 patients from an independent FHIR server (needs node, and test data beside the project)
+	@INTEROP=full exec .venv/bin/python -m pytest tests/interop $(ARGS)
 
 lint: setup-dev ## Style, format, types, and who may import whom
 	.venv/bin/python -m ruff check .

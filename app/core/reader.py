@@ -59,7 +59,14 @@ class Reader:
         if self._process is None:
             pipe = asyncio.subprocess.PIPE
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "app.core.reader_process", cwd=ROOT, stdin=pipe, stdout=pipe, limit=LONGEST_ANSWER
+                sys.executable,
+                "-m",
+                "app.core.reader_process",
+                cwd=ROOT,
+                env={},  # none of our secrets where a file from outside is read
+                stdin=pipe,
+                stdout=pipe,
+                limit=LONGEST_ANSWER,
             )
         return self._process
 

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base, outbox
 
-LEASE = timedelta(seconds=10)
+LEASE = timedelta(seconds=6)
 HEARTBEAT_SECONDS = 1.0
 HINT_AGAIN = timedelta(seconds=3)
 MAX_ATTEMPTS = 3

@@ -1,47 +1,17 @@
 """A synchronisation from the sandbox into our records and on into the platform, through the real API and a real worker."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any
-
-from app.api.kit import ids
-from app.cli.client import Client
 from app.core.resources import Resources
 from tasks.broker import Worker
 from tests import factories
 from tests.conftest import People, Sandbox
-
-SignIn = Callable[[factories.Person], Awaitable[Client]]
-
-
-async def connected(resources: Resources, sandbox: Sandbox, people: People, patient_id: str, **given: Any) -> str:
-    """A patient of the dietician's who is connected to the sandbox at both ends; the id that clients see."""
-    async with resources.db.transaction() as session:
-        provider = await factories.provider(session, resources.vault, sandbox.fhir, **given)
-        platform_id = await factories.platform(session, resources.vault, sandbox.platform_url)
-        row = await factories.patient(
-            session,
-            people.dietician,
-            primary_provider_id=provider.id,
-            provider_patient_id=patient_id,
-            platform_id=platform_id,
-        )
-    return ids.encode("Patient", row.id)
-
-
-async def run_to_end(client: Client, patient: str, **variables: Any) -> dict[str, Any]:
-    """Asks for a run, follows it to its end, and returns it as it then stands, with `events`."""
-    payload = await client.change("PatientSync", "patientSync", patientId=patient, **variables)
-    run_id = payload["syncRun"]["id"]
-    events = [data["syncProgress"] async for data in client.follow("SyncProgress", runId=run_id)]
-    run = (await client.ask("SyncRunGet", id=run_id))["syncRun"]
-    return run | {"events": events}
+from tests.runs import SignIn, connected_to, run_to_end
 
 
 async def test_everything_that_the_provider_has_arrives_here_and_at_the_platform(
     resources: Resources, sandbox: Sandbox, people: People, worker: Worker, sign_in: SignIn
 ) -> None:
     sandbox.ehr.put_many(factories.resources("amara", notes=7, reports=3))
-    patient = await connected(resources, sandbox, people, "amara", page_size=4)
+    patient = await connected_to(resources, people, sandbox, "amara", page_size=4)
     client = await sign_in(people.dietician)
 
     run = await run_to_end(client, patient)
@@ -59,7 +29,7 @@ async def test_a_second_run_creates_and_changes_nothing(
     resources: Resources, sandbox: Sandbox, people: People, worker: Worker, sign_in: SignIn
 ) -> None:
     sandbox.ehr.put_many(factories.resources("amara", notes=3, reports=1))
-    patient = await connected(resources, sandbox, people, "amara")
+    patient = await connected_to(resources, people, sandbox, "amara")
     client = await sign_in(people.dietician)
     await run_to_end(client, patient)
 
@@ -75,7 +45,7 @@ async def test_every_seq_is_seen_once_in_order_and_the_stream_ends_with_the_run(
     resources: Resources, sandbox: Sandbox, people: People, worker: Worker, sign_in: SignIn
 ) -> None:
     sandbox.ehr.put_many(factories.resources("amara", notes=6))
-    patient = await connected(resources, sandbox, people, "amara", page_size=2)
+    patient = await connected_to(resources, people, sandbox, "amara", page_size=2)
     client = await sign_in(people.dietician)
 
     run = await run_to_end(client, patient)

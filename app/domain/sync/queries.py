@@ -153,6 +153,12 @@ async def failure_count(session: AsyncSession, run_id: UUID) -> int:
     )
 
 
+async def is_noted(session: AsyncSession, run_id: UUID, reference: str, code: str) -> bool:
+    row = SyncFailure
+    noted = select(row.id).where(row.run_id == run_id, row.reference == reference, row.code == code).limit(1)
+    return await session.scalar(noted) is not None
+
+
 async def cursor(session: AsyncSession, patient_id: UUID, provider_id: UUID) -> datetime | None:
     return await session.scalar(
         select(SyncCursor.since).where(SyncCursor.patient_id == patient_id, SyncCursor.provider_id == provider_id)

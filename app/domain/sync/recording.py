@@ -138,9 +138,10 @@ async def record_page(session: AsyncSession, origin: Origin, listed: Listed, pla
 
 
 async def give_up_listing(session: AsyncSession, run_id: UUID, problem: Problem) -> None:
-    """A listing cannot be had to its end: named as a gap, and the run goes on with the rest."""
+    """A listing cannot be had to its end: named as a gap, once, and the run goes on with the rest."""
     run = await queries.run_locked(session, run_id)
-    note_problems(session, run, [problem])
+    if not await queries.is_noted(session, run_id, problem.reference, problem.code):
+        note_problems(session, run, [problem])
 
 
 async def withdraw(session: AsyncSession, origin: Origin) -> None:

@@ -1,0 +1,144 @@
+"""The care platform fails: every file arrives there once, or its absence is named."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.resources import Resources
+from sandbox.platform.app import create_app as create_platform
+from sandbox.serve import serving
+from tasks.broker import Worker
+from tests import factories
+from tests.conftest import People, Sandbox, free_port
+from tests.faults.conftest import Fronts
+from tests.runs import Books, SignIn, connected, ended, run_to_end, start_run, swallow
+
+CREATE = "/patient_attachments"
+
+
+class TakesAndSaysNothing:
+    """Lets the first creation of each kind happen and loses the answer, in one of three ways."""
+
+    def __init__(self, app: ASGIApp, how: str) -> None:
+        self.app = app
+        self.how = how
+        self.lost: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        creates = scope.get("method") == "POST" and scope["path"] in (CREATE, "/patients")
+        if not creates or self.lost[scope["path"]] >= (3 if scope["path"] == CREATE else 1):
+            await self.app(scope, receive, send)
+            return
+        self.lost[scope["path"]] += 1
+        await swallow(self.app, scope, receive)
+        if self.how == "504":
+            await Response("gateway time-out", 504)(scope, receive, send)
+        elif self.how == "garbled":
+            await Response("<html>done</html>", 201)(scope, receive, send)
+        else:
+            await _break_off(send)
+
+
+async def _break_off(send: Send) -> None:
+    """Half an answer, and the connection is gone."""
+    start: Message = {"type": "http.response.start", "status": 201, "headers": [(b"content-length", b"100")]}
+    await send(start)
+    await send({"type": "http.response.body", "body": b'{"id": ', "more_body": False})
+
+
+async def test_a_platform_that_comes_up_late_receives_everything(
+    resources: Resources, sandbox: Sandbox, people: People, worker: Worker, sign_in: SignIn
+) -> None:
+    sandbox.ehr.put_many(factories.resources("amara", notes=4))
+    port = free_port()
+    patient = await connected(resources, people, "amara", fhir=sandbox.fhir, platform=f"http://127.0.0.1:{port}")
+    client = await sign_in(people.dietician)
+    run_id = await start_run(client, patient)
+    following = asyncio.create_task(ended(client, run_id))
+    await asyncio.sleep(1.5)
+
+    async with serving(create_platform(sandbox.platform), port):
+        run = await following
+
+    assert (run["status"], run["counts"]["published"]) == ("SUCCEEDED", 4), run
+    assert Counter(event["kind"] for event in run["events"])["RETRY_SCHEDULED"] >= 1
+    assert len(sandbox.platform.stored(None)) == 4
+
+
+async def test_a_platform_that_stays_away_is_a_named_gap_and_the_next_run_fills_it(
+    resources: Resources, sandbox: Sandbox, people: People, books: Books, worker: Worker, sign_in: SignIn
+) -> None:
+    sandbox.ehr.put_many(factories.resources("amara", notes=4))
+    port = free_port()
+    patient = await connected(resources, people, "amara", fhir=sandbox.fhir, platform=f"http://127.0.0.1:{port}")
+    client = await sign_in(people.dietician)
+
+    async with books.no_pauses():
+        run = await run_to_end(client, patient)
+
+    assert (run["status"], run["counts"]["created"], run["counts"]["published"]) == ("SUCCEEDED_WITH_GAPS", 4, 0)
+    assert [(it["reference"], it["code"]) for it in run["failures"]] == [("platform", "PLATFORM_UNREACHABLE")]
+    assert all(part["complete"] for part in run["coverage"])
+    async with serving(create_platform(sandbox.platform), port):
+        mended = await run_to_end(client, patient)
+    assert (mended["status"], mended["counts"]["published"]) == ("SUCCEEDED", 4), mended
+    references = [it["external_id"] for it in sandbox.platform.stored(None)]
+    assert sorted(references) == sorted(await books.column("SELECT reference FROM platform_receipts"))
+
+
+@pytest.mark.parametrize("how", ["504", "broken off", "garbled"])
+async def test_a_platform_that_takes_a_file_and_loses_the_answer_has_it_once(
+    how: str,
+    resources: Resources,
+    sandbox: Sandbox,
+    people: People,
+    books: Books,
+    worker: Worker,
+    sign_in: SignIn,
+) -> None:
+    sandbox.ehr.put_many(factories.resources("amara", notes=6))
+    losing = TakesAndSaysNothing(create_platform(sandbox.platform), how)
+    async with serving(losing) as platform:
+        patient = await connected(resources, people, "amara", fhir=sandbox.fhir, platform=platform)
+        client = await sign_in(people.dietician)
+        runs = [await run_to_end(client, patient) for _ in range(3 if how == "garbled" else 1)]
+
+    # What is no answer at all is not tried again by ourselves: first the patient, then the files were in doubt, and each
+    # run after that looked before it sent.
+    gaps = ["SUCCEEDED_WITH_GAPS", "SUCCEEDED_WITH_GAPS"] if how == "garbled" else []
+    assert [run["status"] for run in runs] == [*gaps, "SUCCEEDED"]
+    assert losing.lost == {"/patients": 1, CREATE: 3}
+    stored = sandbox.platform.stored(None)
+    assert len({it["patient_id"] for it in stored}) == 1
+    assert sorted(it["external_id"] for it in stored) == sorted(
+        await books.column("SELECT reference FROM platform_receipts WHERE state = 'CONFIRMED'")
+    )
+    assert len(stored) == 6
+
+
+async def test_a_file_that_the_platform_refuses_is_named_and_the_others_arrive(
+    resources: Resources,
+    sandbox: Sandbox,
+    fronts: Fronts,
+    people: People,
+    books: Books,
+    worker: Worker,
+    sign_in: SignIn,
+) -> None:
+    sandbox.ehr.put_many(factories.resources("amara", notes=4))
+    patient = await connected(resources, people, "amara", fhir=sandbox.fhir, platform=fronts.platform_url)
+    client = await sign_in(people.dietician)
+    fronts.platform.rule = lambda asked: (
+        Response('{"message": "no"}', 422) if asked == f"POST {CREATE}" and fronts.platform.asked[asked] == 2 else None
+    )
+
+    run = await run_to_end(client, patient)
+
+    assert (run["status"], run["counts"]["published"]) == ("SUCCEEDED_WITH_GAPS", 3)
+    assert [it["code"] for it in run["failures"]] == ["PLATFORM_REFUSED"]
+    mended = await run_to_end(client, patient)
+    assert (mended["status"], mended["counts"]["published"]) == ("SUCCEEDED", 1)
+    assert len(sandbox.platform.stored(None)) == 4
