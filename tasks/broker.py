@@ -91,6 +91,7 @@ async def run_worker(settings: Settings, *, ready: Callable[[], None] | None = N
         await _watch_stdin(loop, stop)
     configure_mappers()
     async with open_resources(settings) as resources:
+        await resources.reader.start()
         worker = Worker(resources, settings.worker_threads)
         await worker.start()
         log.info("worker.started", threads=settings.worker_threads)

@@ -39,4 +39,5 @@ class Blobs:
 
 
 def _path(sha256: str) -> str:
-    return f"{sha256[:2]}/{sha256[2:4]}/{sha256}"
+    # One level of 256 folders: with two, nearly every new file would make a folder first.
+    return f"{sha256[:2]}/{sha256}"

@@ -21,11 +21,16 @@ LONGEST_ANSWER = 16 * 1024 * 1024
 
 
 class Reader:
-    """One process, started with the first file that needs it. It ends when its standard input closes: with us."""
+    """One process, started ahead or with the first file that needs it. It ends when its standard input closes: with us."""
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Starts the process, so that the first file does not wait for it."""
+        async with self._turn:
+            await self._opened()
 
     async def read(self, data: bytes, declared: str) -> Reading:
         """What kind of file it is, and its text; none where reading it crashed twice or took too long."""

@@ -2,13 +2,13 @@
 
 import base64
 import hashlib
-import io
 import re
+from contextlib import closing
 from dataclasses import dataclass
 
 import structlog
 from lxml import etree, html
-from pypdf import PdfReader
+from pypdfium2 import PdfDocument, PdfiumError
 
 log = structlog.get_logger(__name__)
 
@@ -186,11 +186,21 @@ def _words(root: "etree._Element") -> str:
 
 def _pdf(data: bytes) -> str:
     try:
-        pages = PdfReader(io.BytesIO(data)).pages
-        return "\n".join(page.extract_text() for page in pages[:MAX_PDF_PAGES])
-    except Exception as error:  # noqa: BLE001 - a damaged file leads pypdf into errors of every kind
+        document = PdfDocument(data)
+    except PdfiumError as error:
         # It is kept as a file and shown as one; it only has no text.
-        log.info("reading.pdf_without_text", error=type(error).__name__)
+        log.info("reading.pdf_without_text", error=str(error))
+        return ""
+    with closing(document):
+        return "\n".join(_pdf_page(document, number) for number in range(min(len(document), MAX_PDF_PAGES)))
+
+
+def _pdf_page(document: PdfDocument, number: int) -> str:
+    try:
+        with closing(document[number]) as page, closing(page.get_textpage()) as words:
+            return words.get_text_range()
+    except PdfiumError:
+        # A damaged page among good ones.
         return ""
 
 

@@ -44,4 +44,4 @@ async def test_the_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     wanted = Settings(data_dir=tmp_path / name, blob_url="")
     key = await Blobs(wanted.blobs).put(b"bytes")
     assert await Blobs(wanted.blobs).get(key) == b"bytes"
-    assert stored(tmp_path / name / "blobs") == [tmp_path / name / "blobs" / key[:2] / key[2:4] / key]
+    assert stored(tmp_path / name / "blobs") == [tmp_path / name / "blobs" / key[:2] / key]
