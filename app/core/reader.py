@@ -1,6 +1,7 @@
 """Reading files that come from outside, in a process of its own: it may crash, hang or eat memory, and only it suffers."""
 
 import asyncio
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,8 @@ SECONDS = 20
 """How long reading one file may take."""
 SIMPLE = 64 * 1024
 """Plain text up to this size is read on the spot: sending it elsewhere would take longer."""
+KEPT = ("PATH", "HEALTHRECORDS_DATA_DIR")
+"""What the process sees of our environment: none of our secrets, only whose it is."""
 ROOT = Path(__file__).parent.parent.parent
 LONGEST_ANSWER = 16 * 1024 * 1024
 
@@ -68,7 +71,7 @@ class Reader:
                 "-m",
                 "app.core.reader_process",
                 cwd=ROOT,
-                env={},  # none of our secrets where a file from outside is read
+                env={name: os.environ[name] for name in KEPT if name in os.environ},
                 stdin=pipe,
                 stdout=pipe,
                 limit=LONGEST_ANSWER,

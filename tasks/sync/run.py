@@ -17,6 +17,11 @@ from tasks.sync import listing, publishing
 from tasks.sync.trip import Trip, recording_as
 
 MISSING = (ProviderErrorCode.NOT_FOUND, ProviderErrorCode.GONE)
+HIDDEN = (ProviderErrorCode.NOT_SUPPORTED, ProviderErrorCode.FORBIDDEN)
+
+
+class PatientUnknown(Exception):
+    """The provider has no patient under this id."""
 
 
 async def synchronise(resources: Resources, claim: Claim) -> None:
@@ -30,8 +35,13 @@ async def synchronise(resources: Resources, claim: Claim) -> None:
                 await _list(resources, claim, trip, provider, resource_type)
             await _compare(resources, claim, trip, provider)
             resource_types = provider.resource_types
+    except PatientUnknown as unknown:
+        await _fail(resources, claim, trip, catalogue.PATIENT_UNKNOWN, str(unknown))
+        return
     except ProviderError as error:
-        await _provider_failed(resources, claim, trip, error)
+        if error.retryable:
+            raise TryLater(error.code, error.detail, rules.delay(claim.attempt, error.retry_after)) from error
+        await _fail(resources, claim, trip, error.code, error.detail)
         return
     if trip.target is not None:
         await publishing.publish(resources, claim, trip, trip.target)
@@ -64,8 +74,10 @@ async def _verify_patient(provider: Provider, trip: Trip) -> None:
     try:
         await provider.patient(trip.provider_patient_id)
     except ProviderError as error:
-        # A server may hide the Patient resource and still list documents; only «there is none» stops the run.
-        if error.code is not ProviderErrorCode.NOT_SUPPORTED and error.code is not ProviderErrorCode.FORBIDDEN:
+        if error.code in MISSING:
+            raise PatientUnknown(error.detail) from error
+        # A server may hide the Patient resource and still list documents.
+        if error.code not in HIDDEN:
             raise
 
 
@@ -97,11 +109,7 @@ async def _compare(resources: Resources, claim: Claim, trip: Trip, provider: Pro
             await recording.withdraw(session, trip.origin)
 
 
-async def _provider_failed(resources: Resources, claim: Claim, trip: Trip, error: ProviderError) -> None:
-    if error.retryable:
-        raise TryLater(error.code, error.detail, rules.delay(claim.attempt, error.retry_after)) from error
-    unknown = error.code in MISSING
+async def _fail(resources: Resources, claim: Claim, trip: Trip, code: str, detail: str) -> None:
     async with resources.db.transaction() as session:
         await work.finish(session, claim)
-        code = catalogue.PATIENT_UNKNOWN if unknown else error.code
-        await recording.fail(session, trip.run.id, code, error.detail)
+        await recording.fail(session, trip.run.id, code, detail)
