@@ -84,6 +84,8 @@ class SyncRun(Record, Base):
     patient_id: Mapped[UUID] = mapped_column(ForeignKey("patients.id"))
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     provider_id: Mapped[UUID] = mapped_column(ForeignKey("providers.id"))
+    provider_patient_id: Mapped[str]
+    """Who the patient was at this provider when the run was asked for."""
     requested_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     retry_of_id: Mapped[UUID | None] = mapped_column(ForeignKey("sync_runs.id"))
     idempotency_key: Mapped[str | None]
@@ -148,12 +150,13 @@ Index("uq_sync_pages_number", SyncPage.run_id, SyncPage.resource_type, SyncPage.
 
 
 class SyncCursor(Record, Base):
-    """Where the next incremental listing begins, on the provider's clock."""
+    """Where the next incremental listing begins, on the provider's clock; good for one id of the patient there."""
 
     __tablename__ = "sync_cursors"
 
     patient_id: Mapped[UUID] = mapped_column(ForeignKey("patients.id"))
     provider_id: Mapped[UUID] = mapped_column(ForeignKey("providers.id"))
+    provider_patient_id: Mapped[str]
     since: Mapped[datetime]
 
 
