@@ -3,18 +3,32 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from app.api.kit.view import GraphQLView
+from app.core.blobs import BlobMissingError
+from app.core.db import unavailable
 from app.core.resources import open_resources
 from app.core.settings import Settings, settings
 from app.rest import files, health, wellknown
 from app.rest.limits import BodyLimit
 from app.schema import schema
+
+
+async def database_away(_request: Request, error: Exception) -> Response:
+    refusal = unavailable(error)
+    if refusal is None:
+        raise error
+    return JSONResponse({"code": str(refusal.code), "message": refusal.message}, 503)
+
+
+async def file_lost(_request: Request, _error: Exception) -> Response:
+    return JSONResponse({"code": "NOT_FOUND", "message": "This file is missing in our store."}, 404)
 
 
 async def home(_request: Request) -> Response:
@@ -34,6 +48,7 @@ def create_app(wanted: Settings) -> Starlette:
     return Starlette(
         lifespan=lifespan,
         middleware=[Middleware(BodyLimit)],
+        exception_handlers={SQLAlchemyError: database_away, OSError: database_away, BlobMissingError: file_lost},
         routes=[
             Route("/", home),
             Route("/graphql", graphql),

@@ -41,7 +41,8 @@ async def provider(session: AsyncSession, vault: Vault, base_url: str, folder: P
 
 
 async def platform(session: AsyncSession, vault: Vault, base_url: str, folder: Path) -> UUID:
-    password = secrets.token_urlsafe(16)
+    found = await queries.platform_by_name(session, PLATFORM)
+    password = commands.platform_connection(found, vault).password if found else secrets.token_urlsafe(16)
     store = PlatformStore(folder / "platform.sqlite")
     try:
         store.register_key(API_KEY, password)

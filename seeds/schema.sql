@@ -173,6 +173,7 @@ CREATE INDEX ix_healthcare_documents_search ON healthcare_documents USING gin (o
 CREATE TABLE sync_cursors (
     patient_id UUID NOT NULL,
     provider_id UUID NOT NULL,
+    provider_patient_id TEXT NOT NULL,
     since TIMESTAMP WITH TIME ZONE NOT NULL,
     id UUID DEFAULT uuidv7() NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
@@ -188,6 +189,7 @@ CREATE TABLE sync_runs (
     patient_id UUID NOT NULL,
     owner_id UUID NOT NULL,
     provider_id UUID NOT NULL,
+    provider_patient_id TEXT NOT NULL,
     requested_by UUID,
     retry_of_id UUID,
     idempotency_key TEXT,

@@ -247,7 +247,9 @@ class SyncMutation:
         mode: Annotated[RunMode, strawberry.argument(description="What to compare.")] = RunMode.INCREMENTAL,
         idempotency_key: Annotated[
             str | None,
-            strawberry.argument(description="The same key brings the same run back, however often it is sent."),
+            strawberry.argument(
+                description="The same key brings back the run that it started, however often it is sent."
+            ),
         ] = None,
     ) -> SyncRunPayload:
         row_id = ids.decode(patient_id, "Patient", "patientId")

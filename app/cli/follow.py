@@ -177,9 +177,9 @@ async def _events(client: Client, run_id: str, screen: Shown) -> AsyncGenerator[
                     seq, lost = event["seq"], 0
                     yield event
             return
-        except httpx.TransportError:
+        except (httpx.TransportError, ApiError) as error:
             lost += 1
-            if lost > RECONNECTS:
+            if lost > RECONNECTS or (isinstance(error, ApiError) and error.code != "UNAVAILABLE"):
                 raise
             screen.said("Connection lost, trying again …")
             await asyncio.sleep(min(0.2 * lost, 2))

@@ -75,9 +75,13 @@ UNREACHABLE = (OperationalError, InterfaceError, PoolTimeoutError, ConnectionErr
 
 def unavailable(error: BaseException) -> Refusal | None:
     """The refusal that a caller sees when the database is away or overloaded; None for any other error."""
-    if isinstance(error, DBAPIError) and not (error.connection_invalidated or isinstance(error, UNREACHABLE)):
-        return None
-    if isinstance(error, UNREACHABLE):
+    if isinstance(error, DBAPIError):
+        # 57P01 to 57P05: starting up, shutting down; 53300: too many connections (PostgreSQL, appendix A).
+        state = str(getattr(error.orig, "sqlstate", ""))
+        away = error.connection_invalidated or isinstance(error, UNREACHABLE) or state.startswith(("57P", "533"))
+    else:
+        away = isinstance(error, UNREACHABLE)
+    if away:
         return Refusal(ErrorCode.UNAVAILABLE, "The records cannot be reached at the moment. Please try again shortly.")
     return None
 

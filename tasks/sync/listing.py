@@ -28,6 +28,8 @@ from tasks.sync.trip import Trip, recording_as
 
 FETCHES_AT_ONCE = 8
 TRIES = 3
+MOST_PAGES = 10_000
+"""A listing that names ever new pages is stopped too."""
 
 
 class Looped(Exception):
@@ -50,7 +52,7 @@ async def pages(
     """From where the run stands to the last page. Whoever reads stores each page before asking for the next."""
     async with resources.db.reading() as session:
         stored = [it for it in await queries.pages(session, trip.run.id) if it.resource_type == resource_type]
-        cursor = await queries.cursor(session, trip.run.patient_id, trip.run.provider_id)
+        cursor = await queries.cursor(session, trip.run)
     if stored and stored[-1].next_link is None:
         return
     since = cursor if trip.run.mode is RunMode.INCREMENTAL else None
@@ -58,7 +60,7 @@ async def pages(
     links = {it.next_link for it in stored}
     filtered = stored[0].filtered if stored else None
     for number in itertools.count(len(stored) + 1):
-        page = await provider.page(resource_type, trip.provider_patient_id, since=since, link=link)
+        page = await provider.page(resource_type, trip.run.provider_patient_id, since=since, link=link)
         if filtered is None:
             # A server that does not show that it applied the filter has listed everything.
             filtered = since is not None and page.since_applied
@@ -66,7 +68,7 @@ async def pages(
         yield await _with_files(resources, claim, trip, provider, page, listed)
         if page.next is None:
             return
-        if page.next in links:
+        if page.next in links or number >= MOST_PAGES:
             raise Looped(f"page {number} leads back to an earlier one")
         links.add(page.next)
         link = page.next
@@ -99,8 +101,11 @@ async def _with_files(
     gate = asyncio.Semaphore(FETCHES_AT_ONCE)
     fetched = await asyncio.gather(*(_collect(resources, claim, provider, gate, entry) for entry in found.to_fetch))
     files = [file for incoming, _ in fetched for file in incoming.contents.files if file.size is not None]
+    repeated = sum(source.seen_run_id == trip.run.id for source in known.values())
     return replace(
         listed,
+        # What another page of this run has shown already is not seen twice: it would hide what was skipped.
+        seen=listed.seen - repeated,
         unchanged=found.unchanged,
         arrivals=[incoming for incoming, _ in fetched],
         problems=[*found.problems, *(problem for _, problems in fetched for problem in problems)],
@@ -119,7 +124,7 @@ def sort_entries(page: Page, known: dict[str, DocumentSource], trip: Trip) -> So
         if entry.reference in met:
             continue
         met.add(entry.reference)
-        if not rules.is_ours(entry, trip.provider_patient_id):
+        if not rules.is_ours(entry, trip.run.provider_patient_id):
             found.problems.append(Problem(entry.reference, catalogue.SUBJECT_MISMATCH, "subject is another Patient"))
         elif source is not None and _as_before(source, entry):
             if source.seen_run_id == trip.run.id:

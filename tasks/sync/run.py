@@ -14,7 +14,7 @@ from app.domain.sync.models import RunStage
 from app.domain.sync.recording import Problem
 from tasks.runtime import TryLater
 from tasks.sync import listing, publishing
-from tasks.sync.trip import Trip, recording_as
+from tasks.sync.trip import Target, Trip, recording_as
 
 MISSING = (ProviderErrorCode.NOT_FOUND, ProviderErrorCode.GONE)
 HIDDEN = (ProviderErrorCode.NOT_SUPPORTED, ProviderErrorCode.FORBIDDEN)
@@ -31,8 +31,7 @@ async def synchronise(resources: Resources, claim: Claim) -> None:
             await _verify_patient(provider, trip)
             async with recording_as(resources, claim) as session:
                 await recording.enter(session, trip.run.id, RunStage.LISTING)
-            for resource_type in provider.resource_types:
-                await _list(resources, claim, trip, provider, resource_type)
+            await _list_all(resources, claim, trip, provider)
             await _compare(resources, claim, trip, provider)
             resource_types = provider.resource_types
     except PatientUnknown as unknown:
@@ -63,16 +62,17 @@ async def _prepare(resources: Resources, claim: Claim) -> Trip:
         return Trip(
             run=run,
             patient=patient,
-            provider_patient_id=patient.provider_patient_id or "",
             origin=Origin(patient.id, patient.user_id, provider.id, provider.name, run.id),
             source=connections.connection(provider, resources.vault, limit),
-            target=connections.platform_connection(platform, resources.vault) if platform else None,
+            target=Target(platform.id, connections.platform_connection(platform, resources.vault))
+            if platform
+            else None,
         )
 
 
 async def _verify_patient(provider: Provider, trip: Trip) -> None:
     try:
-        await provider.patient(trip.provider_patient_id)
+        await provider.patient(trip.run.provider_patient_id)
     except ProviderError as error:
         if error.code in MISSING:
             raise PatientUnknown(error.detail) from error
@@ -81,23 +81,34 @@ async def _verify_patient(provider: Provider, trip: Trip) -> None:
             raise
 
 
-async def _list(resources: Resources, claim: Claim, trip: Trip, provider: Provider, resource_type: str) -> None:
-    """All pages of one type from where the run stands. A page that cannot be had for good is a gap; the rest goes on."""
+async def _list_all(resources: Resources, claim: Claim, trip: Trip, provider: Provider) -> None:
+    """Every resource type. One that cannot be had for good is a gap, and the others go on; where none can, the run fails."""
+    refused = [await _list(resources, claim, trip, provider, it) for it in provider.resource_types]
+    errors = [error for error in refused if error is not None]
+    async with resources.db.reading() as session:
+        if errors and not await queries.pages(session, trip.run.id):
+            raise errors[0]
+
+
+async def _list(
+    resources: Resources, claim: Claim, trip: Trip, provider: Provider, resource_type: str
+) -> ProviderError | None:
+    """All pages of one type from where the run stands; what stood in the way for good."""
+    refused: ProviderError | None = None
     try:
         async for listed in listing.pages(resources, claim, trip, provider, resource_type):
             async with recording_as(resources, claim, progress=True) as session:
-                await recording.record_page(session, trip.origin, listed, trip.platform_id)
-        return
+                await recording.record_page(session, trip.origin, listed, publishes=trip.target is not None)
+        return None
     except listing.Looped as looped:
         problem = Problem(resource_type, catalogue.LISTING_LOOPED, str(looped))
     except ProviderError as error:
-        async with resources.db.reading() as session:
-            begun = bool(await queries.pages(session, trip.run.id))
-        if not begun or (error.retryable and not claim.last):
+        if error.retryable and not claim.last:
             raise
-        problem = Problem(resource_type, error.code, error.detail)
+        problem, refused = Problem(resource_type, error.code, error.detail), error
     async with recording_as(resources, claim) as session:
         await recording.give_up_listing(session, trip.run.id, problem)
+    return refused
 
 
 async def _compare(resources: Resources, claim: Claim, trip: Trip, provider: Provider) -> None:

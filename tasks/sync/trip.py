@@ -18,23 +18,22 @@ from app.domain.sync.models import SyncRun
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """The platform that takes the patient's documents."""
+
+    platform_id: UUID
+    connection: PlatformConnection
+
+
+@dataclass(frozen=True, slots=True)
 class Trip:
     """What a run needs to know of both ends, read once at its beginning."""
 
     run: SyncRun
     patient: Patient
-    provider_patient_id: str
     origin: Origin
     source: Connection
-    target: PlatformConnection | None
-
-    @property
-    def publishes(self) -> bool:
-        return self.target is not None
-
-    @property
-    def platform_id(self) -> UUID | None:
-        return self.patient.platform_id if self.publishes else None
+    target: Target | None
 
 
 @asynccontextmanager

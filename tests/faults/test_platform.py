@@ -7,6 +7,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.kit import ids
 from app.core.resources import Resources
 from sandbox.platform.app import create_app as create_platform
 from sandbox.serve import serving
@@ -142,3 +143,39 @@ async def test_a_file_that_the_platform_refuses_is_named_and_the_others_arrive(
     mended = await run_to_end(client, patient)
     assert (mended["status"], mended["counts"]["published"]) == ("SUCCEEDED", 1)
     assert len(sandbox.platform.stored(None)) == 4
+
+
+async def test_a_platform_that_is_connected_later_receives_what_is_here_already(
+    resources: Resources, sandbox: Sandbox, people: People, worker: Worker, sign_in: SignIn
+) -> None:
+    sandbox.ehr.put_many(factories.resources("amara", notes=5))
+    patient = await connected(resources, people, "amara", fhir=sandbox.fhir)
+    client = await sign_in(people.dietician)
+    assert (await run_to_end(client, patient))["counts"]["published"] == 0
+    async with resources.db.transaction() as session:
+        platform_id = await factories.platform(session, resources.vault, sandbox.platform_url)
+    where = {"platformId": ids.encode("Platform", platform_id)}
+    await client.change("PatientUpdate", "patientUpdate", id=patient, input=where)
+
+    run = await run_to_end(client, patient)
+
+    assert (run["status"], run["counts"]["created"], run["counts"]["published"]) == ("SUCCEEDED", 0, 5)
+    assert len(sandbox.platform.stored(None)) == 5
+
+
+async def test_what_was_entered_in_error_meanwhile_is_not_handed_over(
+    resources: Resources, sandbox: Sandbox, people: People, worker: Worker, sign_in: SignIn, books: Books
+) -> None:
+    sandbox.ehr.put_many(factories.resources("amara", notes=3))
+    port = free_port()
+    patient = await connected(resources, people, "amara", fhir=sandbox.fhir, platform=f"http://127.0.0.1:{port}")
+    client = await sign_in(people.dietician)
+    async with books.no_pauses():
+        assert (await run_to_end(client, patient))["status"] == "SUCCEEDED_WITH_GAPS"
+    sandbox.ehr.put_many([factories.note("amara", 0, status="entered-in-error")])
+
+    async with serving(create_platform(sandbox.platform), port):
+        run = await run_to_end(client, patient, mode="FULL")
+
+    assert (run["status"], run["counts"]["withdrawn"], run["counts"]["published"]) == ("SUCCEEDED", 1, 2)
+    assert len(sandbox.platform.stored(None)) == 2

@@ -1,6 +1,6 @@
 """What workers record of documents: a page of a provider's resources at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,7 @@ from sqlalchemy import func, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.connectors.provider.port import Entry
 from app.core.db import Json
 from app.domain.documents import queries, rules
 from app.domain.documents.models import (
@@ -82,6 +83,8 @@ class _Page:
     """References that another document replaces, whatever the provider still says of their status."""
     fresh: list[tuple[Incoming, HealthcareDocument, DocumentSource | None]] = field(default_factory=list[Any])
     texts: dict[UUID, str] = field(default_factory=dict[UUID, str])
+    reworded: set[UUID] = field(default_factory=set[UUID])
+    """Documents with another title or author, which search has to learn too."""
 
 
 async def receive(session: AsyncSession, origin: Origin, arrivals: Sequence[Incoming]) -> list[Received]:
@@ -91,7 +94,7 @@ async def receive(session: AsyncSession, origin: Origin, arrivals: Sequence[Inco
     await session.flush()
     received += [_first_version(session, page, *fresh) for fresh in page.fresh]
     await session.flush()
-    await index(session, page.texts)
+    await index(session, page.texts, page.reworded)
     await session.execute(SUPERSEDE, {"patient_id": origin.patient_id, "provider_id": origin.provider_id})
     return received
 
@@ -168,6 +171,9 @@ async def _open_page(session: AsyncSession, origin: Origin, arrivals: Sequence[I
 
 def _diverged(page: _Page, incoming: Incoming, source: DocumentSource) -> bool:
     """Whether a second provenance no longer carries the note that it was joined to: then it is a document of its own."""
+    if incoming.contents.incomplete:
+        # What could not be fetched this time says nothing about what the note is.
+        return False
     keys = set(incoming.contents.link_keys)
     return not source.leading and not any(
         other.leading and other.document_id == source.document_id and keys & set(other.link_keys)
@@ -176,11 +182,14 @@ def _diverged(page: _Page, incoming: Incoming, source: DocumentSource) -> bool:
 
 
 def _joinable(page: _Page, incoming: Incoming) -> HealthcareDocument | None:
-    """The document that is this note already: it shares an attachment and has no source of this resource type yet."""
+    """The document that is this note already: it shares an attachment and has no source of this resource type yet. A report
+    joins only where the note has everything that it carries; a note takes the lead, and brings what it has more."""
     taken = {s.document_id for s in page.sharing if s.resource_type == incoming.entry.resource_type}
     keys = set(incoming.contents.link_keys)
     for source in page.sharing:
-        if source.document_id not in taken and keys & set(source.link_keys):
+        shared = keys & set(source.link_keys)
+        whole = all(shared.intersection(file.link_keys) for file in incoming.contents.files)
+        if source.document_id not in taken and shared and (whole or incoming.entry.resource_type == rules.LEADING):
             return page.documents[source.document_id]
     return None
 
@@ -191,8 +200,10 @@ def _join(session: AsyncSession, page: _Page, incoming: Incoming, document: Heal
         for source in page.sharing:
             if source.document_id == document.id:
                 source.leading = False
-        _describe(document, incoming)
-        page.texts[document.id] = incoming.contents.text
+        if document.content_hash != incoming.contents.hash:
+            _revise(session, page, incoming, document)
+        _describe(document, incoming.entry)
+        page.reworded.add(document.id)
     source = DocumentSource(document_id=document.id, leading=leading)
     _note_seen(source, page.origin, incoming)
     session.add(source)
@@ -214,17 +225,32 @@ def _retract(page: _Page, incoming: Incoming, source: DocumentSource | None) -> 
 
 def _update(session: AsyncSession, page: _Page, incoming: Incoming, source: DocumentSource) -> Received:
     """A resource that is known: a new version where it changed anything that a reader sees."""
-    document, entry = page.documents[source.document_id], incoming.entry
-    _note_seen(source, page.origin, incoming)
+    document = page.documents[source.document_id]
+    kept = _brings_nothing(incoming, source)
+    _note_seen(source, page.origin, incoming, keep_contents=kept)
     if not source.leading:
-        return Received(entry.reference, Outcome.UNCHANGED, document)
+        return Received(incoming.entry.reference, Outcome.UNCHANGED, document)
+    files = _revise(session, page, incoming, document, keep_contents=kept)
+    if files is None:
+        return Received(incoming.entry.reference, Outcome.UNCHANGED, document)
+    return Received(incoming.entry.reference, Outcome.UPDATED, document, files)
+
+
+def _brings_nothing(incoming: Incoming, source: DocumentSource) -> bool:
+    """Whether a file is missing this time and none is new: what is here already is better than that."""
+    arrived = {f"sha256:{file.sha256}" for file in incoming.contents.files if file.sha256}
+    return incoming.contents.incomplete and arrived <= set(source.link_keys)
+
+
+def _revise(
+    session: AsyncSession, page: _Page, incoming: Incoming, document: HealthcareDocument, *, keep_contents: bool = False
+) -> Sequence[File] | None:
+    """Brings a document to what its leading resource says now: a version where that differs, files where they are new. None
+    where nothing differs."""
+    entry = incoming.entry
+    content = document.content_hash if keep_contents else incoming.contents.hash
     lines = rules.changes(
-        document,
-        title=entry.title,
-        kind=entry.type,
-        date=entry.date,
-        author=entry.author,
-        content=incoming.contents.hash,
+        document, title=entry.title, kind=entry.type, date=entry.date, author=entry.author, content=content
     )
     status = rules.STATUSES[entry.status]
     if status is DocumentStatus.CURRENT and entry.reference in page.replaced:
@@ -232,17 +258,19 @@ def _update(session: AsyncSession, page: _Page, incoming: Incoming, source: Docu
     if line := rules.change("status", document.status, status):
         lines.append(line)
     if not lines:
-        return Received(entry.reference, Outcome.UNCHANGED, document)
-    new_content = document.content_hash != incoming.contents.hash
+        return None
+    new_content = document.content_hash != content
     document.version += 1
-    _describe(document, incoming)
     document.status = status
-    files = add_version(session, document, incoming.contents if new_content else None, lines)
+    _describe(document, entry)
+    if new_content:
+        _fill(document, incoming.contents)
+        page.texts[document.id] = incoming.contents.text
+    page.reworded.add(document.id)
     document.changed_at = func.now()
     if rules.is_significant(lines):
         document.significant_at = func.now()
-    page.texts[document.id] = incoming.contents.text
-    return Received(entry.reference, Outcome.UPDATED, document, files)
+    return add_version(session, document, incoming.contents if new_content else None, lines)
 
 
 def _first_version(
@@ -272,24 +300,28 @@ def _new_document(origin: Origin, incoming: Incoming) -> HealthcareDocument:
         status=rules.STATUSES[incoming.entry.status],
         version=1,
     )
-    _describe(document, incoming)
+    _describe(document, incoming.entry)
+    _fill(document, incoming.contents)
     return document
 
 
-def _describe(document: HealthcareDocument, incoming: Incoming) -> None:
-    entry = incoming.entry
+def _describe(document: HealthcareDocument, entry: Entry) -> None:
     document.title, document.type = entry.title, entry.type
     document.date, document.author = entry.date, entry.author
-    document.content = rules.excerpt(incoming.contents.text)
-    document.content_hash = incoming.contents.hash
 
 
-def _note_seen(source: DocumentSource, origin: Origin, incoming: Incoming) -> None:
+def _fill(document: HealthcareDocument, contents: Contents) -> None:
+    document.content = rules.excerpt(contents.text)
+    document.content_hash = contents.hash
+
+
+def _note_seen(source: DocumentSource, origin: Origin, incoming: Incoming, *, keep_contents: bool = False) -> None:
     source.patient_id, source.provider_id = origin.patient_id, origin.provider_id
     source.resource_type, source.reference = incoming.entry.resource_type, incoming.entry.reference
     source.version_id, source.last_updated = incoming.entry.version_id, incoming.entry.last_updated
-    source.digest, source.content_hash = incoming.entry.digest, incoming.contents.hash
-    source.link_keys, source.replaces = incoming.contents.link_keys, incoming.replaces
+    source.digest, source.replaces = incoming.entry.digest, incoming.replaces
+    if not keep_contents:
+        source.content_hash, source.link_keys = incoming.contents.hash, incoming.contents.link_keys
     source.incomplete = incoming.contents.incomplete
     source.seen_run_id, source.withdrawn_at = origin.run_id, None
 
@@ -321,10 +353,15 @@ def add_version(
     return [file for file in files if file.sha256]
 
 
-async def index(session: AsyncSession, texts: dict[UUID, str]) -> None:
-    """Keeps the words of the latest versions and makes them findable."""
-    if not texts:
-        return
+async def index(session: AsyncSession, texts: dict[UUID, str], reworded: Collection[UUID] = ()) -> None:
+    """Keeps the words of the latest versions, and makes them and the titles findable."""
+    if texts:
+        await _keep_texts(session, texts)
+    if ids := [*{*texts, *reworded}]:
+        await session.execute(INDEX_TEXT, {"ids": ids})
+
+
+async def _keep_texts(session: AsyncSession, texts: dict[UUID, str]) -> None:
     rows = [{"document_id": document_id, "content": words} for document_id, words in texts.items()]
     upsert = insert(DocumentText)
     await session.execute(
@@ -333,7 +370,6 @@ async def index(session: AsyncSession, texts: dict[UUID, str]) -> None:
         ),
         rows,
     )
-    await session.execute(INDEX_TEXT, {"ids": list(texts)})
 
 
 def _set_status(document: HealthcareDocument, status: DocumentStatus) -> None:

@@ -141,12 +141,18 @@ async def _link(session: AsyncSession, actor: Actor, patient: Patient, details: 
     if details.primary_provider_id is not None:
         if await connections.get(session, actor, details.primary_provider_id) is None:
             raise not_found("provider", "primaryProviderId")
+        if details.primary_provider_id != patient.primary_provider_id:
+            # So is the id at a provider: the refusal below asks for the new one.
+            patient.provider_patient_id = None
         patient.primary_provider_id = details.primary_provider_id
     if details.provider_patient_id is not None:
         patient.provider_patient_id = details.provider_patient_id.strip() or None
     if details.platform_id is not None:
         if await connections.get_platform(session, actor, details.platform_id) is None:
             raise not_found("platform", "platformId")
+        if details.platform_id != patient.platform_id:
+            # The id there is one platform's: at another it may be somebody else's.
+            patient.carepatron_patient_id = None
         patient.platform_id = details.platform_id
     if patient.primary_provider_id and not patient.provider_patient_id:
         raise invalid("Please give the patient's id at this provider.", "providerPatientId")

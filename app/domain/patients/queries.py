@@ -31,10 +31,6 @@ def visible(actor: Actor) -> Select[Patient]:
     return select(Patient).where(Patient.deleted_at.is_(None), readable(actor))
 
 
-def visible_ids(actor: Actor) -> Select[UUID]:
-    return visible(actor).with_only_columns(Patient.id)
-
-
 def listed(
     actor: Actor,
     *,

@@ -50,6 +50,7 @@ async def request(
             patient_id=patient.id,
             owner_id=patient.user_id,
             provider_id=patient.primary_provider_id,
+            provider_patient_id=patient.provider_patient_id,
             requested_by=actor.id,
             retry_of_id=retry_of.id if retry_of else None,
             idempotency_key=idempotency_key,
@@ -66,7 +67,8 @@ async def request(
 
 
 async def _connected_patient(session: AsyncSession, actor: Actor, patient_id: UUID) -> Patient:
-    patient = await patients.get(session, actor, patient_id)
+    # Locked, so that a run is asked for either before a deletion, which ends it, or not at all.
+    patient = await patients.get_locked(session, actor, patient_id)
     if patient is None:
         raise not_found("patient", "patientId")
     if refusal := may_sync(actor, patient):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.connectors.platform.port import PlatformError, Receipt, ReceiptState
@@ -49,9 +49,39 @@ class Sent:
     error: PlatformError | None = None
 
 
-async def next_parcels(session: AsyncSession, patient_id: UUID, limit: int) -> list[Parcel]:
+ASK_FOR_ALL = text(
+    """
+    INSERT INTO platform_receipts (platform_id, patient_id, document_id, file_id, reference)
+    SELECT :platform_id, d.patient_id, d.id, f.id, concat(d.id, '/v', f.version, '/', f.position)
+    FROM healthcare_documents d
+    JOIN files f ON f.document_id = d.id
+     AND f.version = (SELECT max(newest.version) FROM files newest WHERE newest.document_id = d.id)
+    WHERE d.patient_id = :patient_id AND d.source = 'PROVIDER' AND d.deleted_at IS NULL
+      AND d.status IN ('CURRENT', 'SUPERSEDED') AND f.sha256 IS NOT NULL
+    ON CONFLICT (platform_id, reference) DO NOTHING
+    """
+)
+
+
+async def open_receipts(session: AsyncSession, run_id: UUID, platform_id: UUID) -> None:
+    """Makes a receipt for every file that the platform is to have, and takes up again what it did not take before: that may
+    have arrived all the same, so it is looked for first."""
+    run = await queries.run_locked(session, run_id)
+    await session.execute(ASK_FOR_ALL, {"platform_id": platform_id, "patient_id": run.patient_id})
+    await session.execute(
+        update(PlatformReceipt)
+        .where(
+            PlatformReceipt.patient_id == run.patient_id,
+            PlatformReceipt.platform_id == platform_id,
+            PlatformReceipt.state == ReceiptState.FAILED,
+        )
+        .values(state=ReceiptState.SENDING)
+    )
+
+
+async def next_parcels(session: AsyncSession, run: SyncRun, platform_id: UUID, limit: int) -> list[Parcel]:
     """Marks the next files as on their way, before anything is sent: a killed worker leaves a trace to look after."""
-    receipts = await queries.unsent(session, patient_id, limit)
+    receipts = await queries.in_state(session, run, platform_id, queries.UNSENT, limit)
     files = await documents.file_rows(session, [receipt.file_id for receipt in receipts])
     parcels: list[Parcel] = []
     for receipt in receipts:
@@ -72,12 +102,12 @@ async def next_parcels(session: AsyncSession, patient_id: UUID, limit: int) -> l
     return parcels
 
 
-async def processing(session: AsyncSession, patient_id: UUID, limit: int) -> list[Taken]:
-    rows = await queries.processing(session, patient_id, limit)
+async def processing(session: AsyncSession, run: SyncRun, platform_id: UUID, limit: int) -> list[Taken]:
+    rows = await queries.in_state(session, run, platform_id, (ReceiptState.PROCESSING,), limit)
     return [Taken(row.id, row.reference, row.attachment_id or "") for row in rows]
 
 
-async def record_sent(session: AsyncSession, run_id: UUID, results: Sequence[Sent]) -> SyncRun:
+async def record_sent(session: AsyncSession, run_id: UUID, platform_id: UUID, results: Sequence[Sent]) -> SyncRun:
     """Receipts, counters, log rows and events of a batch: one transaction."""
     run = await queries.run_locked(session, run_id)
     receipts = await queries.receipts_locked(session, [sent.receipt_id for sent in results])
@@ -90,13 +120,12 @@ async def record_sent(session: AsyncSession, run_id: UUID, results: Sequence[Sen
             row.error_code = sent.error.code
             if not sent.error.retryable:
                 row.state = ReceiptState.FAILED
-            if not sent.error.retryable:
-                problems.append(Problem(f"document/{row.document_id}", sent.error.code, sent.error.detail))
+                problems.append(_refused(row, sent.error))
     note_problems(session, run, problems)
     await session.flush()
     done = await queries.published(session, {row.document_id for row in receipts.values()})
     run.published += len(done)
-    to_send, to_confirm = await queries.unpublished(session, run.patient_id)
+    to_send, to_confirm = await queries.unpublished(session, run, platform_id)
     run.percent = rules.percent(
         run, publishes=True, listed=1, sent=rules.published_share(run.published, to_send, to_confirm)
     )
@@ -107,15 +136,29 @@ async def record_sent(session: AsyncSession, run_id: UUID, results: Sequence[Sen
     return run
 
 
-async def give_up(session: AsyncSession, run_id: UUID, error: PlatformError) -> None:
+async def give_up(session: AsyncSession, run_id: UUID, platform_id: UUID, error: PlatformError) -> None:
     """The platform cannot be had: what was not sent is named as a gap, and tried again by the next run."""
     run = await queries.run_locked(session, run_id)
     await session.execute(
         update(PlatformReceipt)
-        .where(PlatformReceipt.patient_id == run.patient_id, PlatformReceipt.state.in_(queries.UNFINISHED))
+        .where(
+            PlatformReceipt.patient_id == run.patient_id,
+            PlatformReceipt.platform_id == platform_id,
+            PlatformReceipt.state.in_(queries.UNFINISHED),
+        )
         .values(state=ReceiptState.FAILED, error_code=error.code)
     )
-    note_problems(session, run, [Problem("platform", error.code, error.detail)])
+    note_problems(session, run, [Problem("platform", error.code, error.detail, action=LogAction.PUBLISH_FAILED)])
+
+
+def _refused(receipt: PlatformReceipt, error: PlatformError) -> Problem:
+    return Problem(
+        f"document/{receipt.document_id}",
+        error.code,
+        error.detail,
+        document_id=receipt.document_id,
+        action=LogAction.PUBLISH_FAILED,
+    )
 
 
 def _description(document: HealthcareDocument) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.connectors.platform.port import ReceiptState
 from app.core import page
-from app.domain.documents.models import HealthcareDocument
+from app.domain.documents.models import DocumentStatus, HealthcareDocument
 from app.domain.identity.policies import Actor
 from app.domain.sync.models import (
     OPEN_STATUSES,
@@ -134,7 +134,8 @@ async def run(session: AsyncSession, run_id: UUID) -> SyncRun | None:
 
 
 async def run_locked(session: AsyncSession, run_id: UUID) -> SyncRun:
-    return (await session.scalars(select(SyncRun).where(SyncRun.id == run_id).with_for_update())).one()
+    statement = select(SyncRun).where(SyncRun.id == run_id).with_for_update()
+    return (await session.scalars(statement.execution_options(populate_existing=True))).one()
 
 
 async def pages(session: AsyncSession, run_id: UUID) -> Sequence[SyncPage]:
@@ -159,21 +160,35 @@ async def is_noted(session: AsyncSession, run_id: UUID, reference: str, code: st
     return await session.scalar(noted) is not None
 
 
-async def cursor(session: AsyncSession, patient_id: UUID, provider_id: UUID) -> datetime | None:
+async def cursor(session: AsyncSession, run: SyncRun) -> datetime | None:
+    row = SyncCursor
     return await session.scalar(
-        select(SyncCursor.since).where(SyncCursor.patient_id == patient_id, SyncCursor.provider_id == provider_id)
+        select(row.since).where(
+            row.patient_id == run.patient_id,
+            row.provider_id == run.provider_id,
+            row.provider_patient_id == run.provider_patient_id,
+        )
     )
 
 
-async def unsent(session: AsyncSession, patient_id: UUID, limit: int) -> Sequence[PlatformReceipt]:
-    """The next files that the platform is not known to have."""
-    rows = await session.scalars(
-        select(PlatformReceipt)
-        .where(PlatformReceipt.patient_id == patient_id, PlatformReceipt.state.in_(UNSENT))
-        .order_by(PlatformReceipt.id)
-        .limit(limit)
+def receipts(run: SyncRun, platform_id: UUID) -> Select[PlatformReceipt]:
+    """The run's receipts at one platform, without what is no longer to be handed over."""
+    gone = select(HealthcareDocument.id).where(
+        HealthcareDocument.status.in_((DocumentStatus.RETRACTED, DocumentStatus.WITHDRAWN))
     )
-    return rows.all()
+    return select(PlatformReceipt).where(
+        PlatformReceipt.patient_id == run.patient_id,
+        PlatformReceipt.platform_id == platform_id,
+        PlatformReceipt.document_id.not_in(gone),
+    )
+
+
+async def in_state(
+    session: AsyncSession, run: SyncRun, platform_id: UUID, states: Collection[ReceiptState], limit: int
+) -> Sequence[PlatformReceipt]:
+    """The next files in one of these states."""
+    statement = receipts(run, platform_id).where(PlatformReceipt.state.in_(states))
+    return (await session.scalars(statement.order_by(PlatformReceipt.id).limit(limit))).all()
 
 
 async def receipts_locked(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, PlatformReceipt]:
@@ -181,24 +196,13 @@ async def receipts_locked(session: AsyncSession, ids: Sequence[UUID]) -> dict[UU
     return {row.id: row for row in rows}
 
 
-async def processing(session: AsyncSession, patient_id: UUID, limit: int) -> Sequence[PlatformReceipt]:
-    """The next files that the platform has taken and not confirmed."""
-    rows = await session.scalars(
-        select(PlatformReceipt)
-        .where(PlatformReceipt.patient_id == patient_id, PlatformReceipt.state == ReceiptState.PROCESSING)
-        .order_by(PlatformReceipt.id)
-        .limit(limit)
-    )
-    return rows.all()
-
-
-async def unpublished(session: AsyncSession, patient_id: UUID) -> tuple[int, int]:
+async def unpublished(session: AsyncSession, run: SyncRun, platform_id: UUID) -> tuple[int, int]:
     """How many files are still to be sent, and how many to be confirmed."""
-    row = PlatformReceipt
+    row = receipts(run, platform_id).with_only_columns(PlatformReceipt.state).subquery()
     counts = await session.execute(
         select(
-            func.count().filter(row.state.in_(UNSENT)), func.count().filter(row.state == ReceiptState.PROCESSING)
-        ).where(row.patient_id == patient_id)
+            func.count().filter(row.c.state.in_(UNSENT)), func.count().filter(row.c.state == ReceiptState.PROCESSING)
+        )
     )
     to_send, to_confirm = counts.one()
     return to_send, to_confirm

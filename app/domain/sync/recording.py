@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, update
+from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.connectors.platform.port import ReceiptState
 from app.core import events
 from app.core.events import Happened
 from app.domain.documents import recording as documents
@@ -23,7 +22,6 @@ from app.domain.sync.events import SyncEventKind, activity_stream, run_stream
 from app.domain.sync.models import (
     LogAction,
     LogStatus,
-    PlatformReceipt,
     RunStage,
     RunStatus,
     RunTrigger,
@@ -58,6 +56,8 @@ class Problem:
     code: str
     detail: str
     severity: Severity = Severity.FAILURE
+    document_id: UUID | None = None
+    action: LogAction = LogAction.DOCUMENT_FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +88,10 @@ async def begin(session: AsyncSession, run_id: UUID) -> SyncRun:
     resumed = run.started_at is not None
     run.status = RunStatus.RUNNING
     run.error_code = run.error_detail = None
-    if resumed:
-        run.resumed += 1
-    else:
+    if not resumed:
         run.started_at = func.clock_timestamp()
-        await session.execute(
-            update(PlatformReceipt)
-            .where(PlatformReceipt.patient_id == run.patient_id, PlatformReceipt.state == ReceiptState.FAILED)
-            .values(state=ReceiptState.SENDING)
-        )
+    elif await queries.pages(session, run_id):
+        run.resumed += 1
     await session.flush()
     await session.refresh(run)
     await patients.note_sync(session, run.patient_id, PatientSyncStatus.RUNNING)
@@ -113,8 +108,8 @@ async def enter(session: AsyncSession, run_id: UUID, stage: RunStage) -> SyncRun
     return run
 
 
-async def record_page(session: AsyncSession, origin: Origin, listed: Listed, platform_id: UUID | None) -> SyncRun:
-    """A page's documents, checkpoint, counters, log rows, events and receipts to be published: one transaction."""
+async def record_page(session: AsyncSession, origin: Origin, listed: Listed, *, publishes: bool) -> SyncRun:
+    """A page's documents, checkpoint, counters, log rows and events: one transaction."""
     run = await queries.run_locked(session, origin.run_id)
     received = await documents.receive(session, origin, listed.arrivals) if listed.arrivals else []
     if listed.unchanged:
@@ -124,14 +119,12 @@ async def record_page(session: AsyncSession, origin: Origin, listed: Listed, pla
     _add_page(session, run, listed, len(failed))
     note_problems(session, run, problems)
     _count(run, listed, received, failed - {it.reference for it in received})
-    if platform_id:
-        _ask_to_publish(session, platform_id, run, received)
     await session.flush()
     pages = await queries.pages(session, run.id)
     run.expected, open_ended = _expected(pages, run)
     run.estimated = open_ended or len({page.resource_type for page in pages}) < len(listed.resource_types)
     share = rules.listed_share(rules.coverage(pages, listed.resource_types))
-    run.percent = rules.percent(run, publishes=platform_id is not None, listed=share)
+    run.percent = rules.percent(run, publishes=publishes, listed=share)
     happened = _log_documents(session, run, received)
     await tell(session, run, SyncEventKind.PAGE_STORED, happened)
     return run
@@ -159,7 +152,7 @@ async def finish(session: AsyncSession, run_id: UUID, resource_types: Sequence[s
     run = await queries.run_locked(session, run_id)
     cover = rules.coverage(await queries.pages(session, run_id), resource_types)
     for part in cover:
-        if part.complete and part.expected is not None and part.seen < part.expected:
+        if part.complete and part.short:
             detail = f"announced {part.expected}, listed {part.seen}"
             note_problems(session, run, [Problem(part.resource_type, catalogue.LISTING_SHORT, detail)])
     await session.flush()
@@ -198,7 +191,8 @@ async def _end(session: AsyncSession, run: SyncRun, status: RunStatus, summary: 
         run.estimated = False
     await session.flush()
     await session.refresh(run)
-    verified = run.finished_at if status is RunStatus.SUCCEEDED else None
+    everything = not any(page.filtered for page in await queries.pages(session, run.id))
+    verified = run.finished_at if status is RunStatus.SUCCEEDED and everything else None
     await patients.note_sync(session, run.patient_id, PatientSyncStatus(status), verified_at=verified)
     ended = LogStatus.SUCCESS if status is RunStatus.SUCCEEDED else LogStatus.WARNING if succeeded else LogStatus.ERROR
     log(session, run, _run_action(run), ended, summary)
@@ -211,10 +205,15 @@ async def _advance_cursor(session: AsyncSession, run: SyncRun) -> None:
         return
     await session.execute(
         insert(SyncCursor)
-        .values(patient_id=run.patient_id, provider_id=run.provider_id, since=since)
+        .values(
+            patient_id=run.patient_id,
+            provider_id=run.provider_id,
+            provider_patient_id=run.provider_patient_id,
+            since=since,
+        )
         .on_conflict_do_update(
             index_elements=[SyncCursor.patient_id, SyncCursor.provider_id],
-            set_={"since": since, "updated_at": func.now()},
+            set_={"since": since, "provider_patient_id": run.provider_patient_id},
         )
     )
 
@@ -291,7 +290,14 @@ def note_problems(session: AsyncSession, run: SyncRun, problems: Sequence[Proble
         )
         status = LogStatus.WARNING if problem.severity is Severity.WARNING else LogStatus.ERROR
         message = catalogue.advice(problem.code).message
-        log(session, run, LogAction.DOCUMENT_FAILED, status, f"{problem.reference}: {message} ({problem.code})")
+        log(
+            session,
+            run,
+            problem.action,
+            status,
+            f"{problem.reference}: {message} ({problem.code})",
+            problem.document_id,
+        )
 
 
 def _count(run: SyncRun, listed: Listed, received: Sequence[Received], failed: set[str]) -> None:
@@ -318,20 +324,6 @@ def _expected(pages: Sequence[SyncPage], run: SyncRun) -> tuple[int, bool]:
             totals[page.resource_type] = totals.get(page.resource_type, 0) + page.seen
             open_ended = open_ended or page.next_link is not None
     return max(sum(totals.values()), run.discovered), open_ended
-
-
-def _ask_to_publish(session: AsyncSession, platform_id: UUID, run: SyncRun, received: Sequence[Received]) -> None:
-    for it in received:
-        for file in it.files:
-            session.add(
-                PlatformReceipt(
-                    platform_id=platform_id,
-                    patient_id=run.patient_id,
-                    document_id=file.document_id,
-                    file_id=file.id,
-                    reference=f"{file.document_id}/v{file.version}/{file.position}",
-                )
-            )
 
 
 def _log_documents(session: AsyncSession, run: SyncRun, received: Sequence[Received]) -> list[Happened]:

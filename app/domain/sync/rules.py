@@ -27,6 +27,11 @@ class Coverage:
     failed: int
     complete: bool
 
+    @property
+    def short(self) -> bool:
+        """Whether less was listed than the provider announced."""
+        return self.expected is not None and self.seen < self.expected
+
 
 def listed_share(cover: Sequence[Coverage]) -> float:
     """The share of the listing that is done, 0 to 1: each resource type weighs the same until it is known."""
@@ -76,7 +81,7 @@ def withdraws(run: SyncRun, pages: Sequence[SyncPage], resource_types: Sequence[
         run.mode is RunMode.FULL
         and run.resumed == 0
         and not any(page.filtered for page in pages)
-        and all(part.complete and not part.failed for part in coverage(pages, resource_types))
+        and all(part.complete and not part.failed and not part.short for part in coverage(pages, resource_types))
     )
 
 

@@ -171,3 +171,32 @@ async def test_what_was_retracted_is_not_shown_as_merely_superseded(arriving: St
     await arriving.receive(retracted(ONE))
     await arriving.receive(incoming(TWO, "Corrected", replaces=ONE))
     assert await arriving.statuses() == {ONE: "RETRACTED", TWO: "CURRENT"}
+
+
+async def test_a_report_that_carries_more_than_the_note_keeps_a_document_of_its_own(arriving: Stream) -> None:
+    await arriving.receive(incoming(ONE, WORDS))
+    assert await arriving.receive(incoming(LAB, WORDS, "a second form")) == [Outcome.CREATED]
+    assert len(await arriving.shown("id")) == 2
+
+
+async def test_a_note_that_joins_its_report_brings_the_files_that_it_has_more(
+    resources: Resources, arriving: Stream
+) -> None:
+    await arriving.receive(incoming(LAB, WORDS))
+    assert await arriving.receive(incoming(ONE, WORDS, "the same as C-CDA, and longer")) == [Outcome.JOINED]
+    assert await arriving.shown("version", "content") == [(2, "the same as C-CDA, and longer")]
+    assert await rows(resources, "SELECT count(*) FROM files WHERE version = 2") == [2]
+
+
+async def test_a_file_that_cannot_be_had_again_does_not_replace_the_one_that_is_here(
+    resources: Resources, arriving: Stream
+) -> None:
+    await arriving.receive(incoming(ONE, WORDS, title="Before"))
+    await arriving.receive(incoming(LAB, WORDS))
+    assert await arriving.receive(incoming(ONE, None, title="Renamed")) == [Outcome.UPDATED]
+    assert await arriving.shown("title", "content", "version") == [("Renamed", WORDS, 2)]
+    assert await rows(resources, "SELECT count(*) FROM files") == [1]
+    assert await arriving.receive(incoming(LAB, WORDS, title="The report again")) == [Outcome.UNCHANGED]
+    assert await arriving.receive(incoming(ONE, WORDS, title="Renamed")) == [Outcome.UNCHANGED]
+    found = "SELECT count(*) FROM healthcare_documents WHERE tsv @@ websearch_to_tsquery('english', 'renamed HbA1c')"
+    assert await rows(resources, found) == [1]

@@ -135,6 +135,30 @@ async def test_a_patient_is_connected_with_a_provider_and_an_id_there(resources:
     assert patient.platform_id == platform_id
 
 
+async def test_an_id_elsewhere_does_not_outlive_the_connection_that_it_belongs_to(
+    resources: Resources, people: People
+) -> None:
+    caller = actor(people.dietician)
+    async with resources.db.transaction() as session:
+        one, two = [
+            (await factories.provider(session, resources.vault, f"https://{name}.example.test")).id for name in "ab"
+        ]
+        here, there = [
+            await factories.platform(session, resources.vault, f"https://{name}.example.test") for name in "cd"
+        ]
+    patient = await made(resources, caller, primary_provider_id=one, provider_patient_id="7", platform_id=here)
+    async with resources.db.transaction() as session:
+        await commands.note_platform_patient(session, patient.id, "101")
+    with pytest.raises(Refusal) as refused:
+        async with resources.db.transaction() as session:
+            await commands.update(session, caller, patient.id, Details(primary_provider_id=two))
+    assert refusal_of(refused) == (ErrorCode.INVALID, ("providerPatientId",))
+    async with resources.db.transaction() as session:
+        moved = await commands.update(session, caller, patient.id, Details(platform_id=there))
+    assert (moved.primary_provider_id, moved.provider_patient_id) == (one, "7")
+    assert (moved.platform_id, moved.carepatron_patient_id) == (there, None)
+
+
 async def test_a_deleted_record_is_gone_at_once_and_what_hangs_on_it_follows(
     resources: Resources, people: People
 ) -> None:

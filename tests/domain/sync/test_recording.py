@@ -43,7 +43,7 @@ class Running:
             "resource_types": TYPES,
         }
         async with self.resources.db.transaction() as session:
-            return await recording.record_page(session, self.origin, Listed(**values | given), None)
+            return await recording.record_page(session, self.origin, Listed(**values | given), publishes=False)
 
     async def finish(self) -> SyncRun:
         async with self.resources.db.transaction() as session:
@@ -133,7 +133,7 @@ async def test_a_page_is_recorded_wholly_or_not_at_all(resources: Resources, run
     async def killed() -> None:
         async with resources.db.transaction() as session:
             listed = Listed(NOTE, 1, None, 1, 1, filtered=False, server_time=NOW, resource_types=TYPES)
-            await recording.record_page(session, running.origin, listed, None)
+            await recording.record_page(session, running.origin, listed, publishes=False)
             raise RuntimeError("killed")
 
     with pytest.raises(RuntimeError, match="killed"):
@@ -154,6 +154,8 @@ async def test_progress_is_known_once_every_type_was_begun(running: Running) -> 
 
 
 async def test_a_run_that_is_taken_up_again_says_so(resources: Resources, running: Running) -> None:
+    assert (await running.begin()).resumed == 0, "nothing was listed before: nothing was interrupted"
+    await running.page(next_link="next")
     run = await running.begin()
     assert (run.resumed, run.status) == (1, RunStatus.RUNNING)
     kinds = "SELECT kind FROM event WHERE stream = :stream ORDER BY seq"
