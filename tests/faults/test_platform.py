@@ -145,6 +145,32 @@ async def test_a_file_that_the_platform_refuses_is_named_and_the_others_arrive(
     assert len(sandbox.platform.stored(None)) == 4
 
 
+async def test_what_a_run_was_refused_is_not_offered_again_when_it_is_taken_up_again(
+    resources: Resources,
+    sandbox: Sandbox,
+    fronts: Fronts,
+    people: People,
+    books: Books,
+    worker: Worker,
+    sign_in: SignIn,
+) -> None:
+    sandbox.ehr.put_many(factories.resources("amara", notes=4))
+    patient = await connected(resources, people, "amara", fhir=sandbox.fhir, platform=fronts.platform_url)
+    client = await sign_in(people.dietician)
+    answers = {2: Response('{"message": "no"}', 422), 3: Response("not now", 503)}
+    fronts.platform.rule = lambda asked: (
+        answers.get(fronts.platform.asked[asked]) if asked == f"POST {CREATE}" else None
+    )
+
+    async with books.no_pauses():
+        run = await run_to_end(client, patient)
+
+    assert "RETRY_SCHEDULED" in [event["kind"] for event in run["events"]]
+    assert (run["status"], run["counts"]["published"]) == ("SUCCEEDED_WITH_GAPS", 3)
+    assert [it["code"] for it in run["failures"]] == ["PLATFORM_REFUSED"]
+    assert fronts.platform.asked[f"POST {CREATE}"] == 5
+
+
 async def test_a_platform_that_is_connected_later_receives_what_is_here_already(
     resources: Resources, sandbox: Sandbox, people: People, worker: Worker, sign_in: SignIn
 ) -> None:

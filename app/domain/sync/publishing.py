@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import text, update
+from sqlalchemy import ColumnElement, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.connectors.platform.port import PlatformError, Receipt, ReceiptState
@@ -64,16 +64,17 @@ ASK_FOR_ALL = text(
 
 
 async def open_receipts(session: AsyncSession, run_id: UUID, platform_id: UUID) -> None:
-    """Makes a receipt for every file that the platform is to have, and takes up again what it did not take before: that may
+    """Makes a receipt for every file that the platform is to have, and takes up again what it did not take in an earlier run: that may
     have arrived all the same, so it is looked for first."""
     run = await queries.run_locked(session, run_id)
     await session.execute(ASK_FOR_ALL, {"platform_id": platform_id, "patient_id": run.patient_id})
     await session.execute(
         update(PlatformReceipt)
         .where(
-            PlatformReceipt.patient_id == run.patient_id,
-            PlatformReceipt.platform_id == platform_id,
+            *_here(run, platform_id),
             PlatformReceipt.state == ReceiptState.FAILED,
+            # What this run was refused itself, before it was taken up again, is named already.
+            PlatformReceipt.updated_at < run.started_at,
         )
         .values(state=ReceiptState.SENDING)
     )
@@ -141,14 +142,14 @@ async def give_up(session: AsyncSession, run_id: UUID, platform_id: UUID, error:
     run = await queries.run_locked(session, run_id)
     await session.execute(
         update(PlatformReceipt)
-        .where(
-            PlatformReceipt.patient_id == run.patient_id,
-            PlatformReceipt.platform_id == platform_id,
-            PlatformReceipt.state.in_(queries.UNFINISHED),
-        )
+        .where(*_here(run, platform_id), PlatformReceipt.state.in_(queries.UNFINISHED))
         .values(state=ReceiptState.FAILED, error_code=error.code)
     )
     note_problems(session, run, [Problem("platform", error.code, error.detail, action=LogAction.PUBLISH_FAILED)])
+
+
+def _here(run: SyncRun, platform_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    return PlatformReceipt.patient_id == run.patient_id, PlatformReceipt.platform_id == platform_id
 
 
 def _refused(receipt: PlatformReceipt, error: PlatformError) -> Problem:
