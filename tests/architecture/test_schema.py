@@ -15,14 +15,14 @@ from graphql import (
     is_specified_directive,
 )
 
-from app.api.kit.permission import Administrator, Anyone, SignedIn
+from app.api.kit.permission import Anyone, SignedIn
 from app.cli.main import EXPORTS
 from app.schema import schema, sdl
 from tests.architecture.source import ROOT, git
 
 core = schema._schema
 ALLOWED = ROOT / "docs" / "breaking-changes.md"
-PERMISSIONS = {Anyone, SignedIn, Administrator}
+PERMISSIONS = {Anyone, SignedIn}
 OPEN = {"sessionCreate", "sessionRefresh"}
 """What a caller without a session may ask for: signing in."""
 

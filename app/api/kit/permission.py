@@ -6,7 +6,6 @@ from strawberry.permission import BasePermission
 
 from app.api.kit.context import Context
 from app.core.errors import ErrorCode, Refusal
-from app.domain.identity.models import Role
 
 
 class Anyone(BasePermission):
@@ -25,14 +24,3 @@ class SignedIn(BasePermission):
 
     def on_unauthorized(self) -> None:
         raise Refusal(ErrorCode.UNAUTHENTICATED, "Please sign in.")
-
-
-class Administrator(SignedIn):
-    """Needs an administrator's session."""
-
-    async def has_permission(self, source: Any, info: Any, **kwargs: Any) -> bool:
-        context: Context = info.context
-        actor = await context.authenticate()
-        if actor is not None and actor.role is not Role.ADMIN:
-            raise Refusal(ErrorCode.FORBIDDEN, "Only an administrator may do this.")
-        return actor is not None

@@ -4,7 +4,6 @@ A `Provider` is opened for one connection and one run: `async with connect(conne
 database and no domain object; everything that crosses this line is defined here.
 """
 
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -248,9 +247,3 @@ class Provider(Protocol):
     async def probe(self) -> list[Capability]:
         """What this server does, tried out rather than believed."""
         ...
-
-
-class Connect(Protocol):
-    """Opens a provider for as long as the context lasts."""
-
-    def __call__(self, connection: Connection) -> AbstractAsyncContextManager[Provider]: ...

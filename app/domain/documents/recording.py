@@ -202,8 +202,9 @@ def _join(session: AsyncSession, page: _Page, incoming: Incoming, document: Heal
                 source.leading = False
         if document.content_hash != incoming.contents.hash:
             _revise(session, page, incoming, document)
-        _describe(document, incoming.entry)
-        page.reworded.add(document.id)
+        else:
+            _describe(document, incoming.entry)
+            page.reworded.add(document.id)
     source = DocumentSource(document_id=document.id, leading=leading)
     _note_seen(source, page.origin, incoming)
     session.add(source)
