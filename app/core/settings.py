@@ -1,11 +1,14 @@
 """What the environment decides. One object, read once a process."""
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 class Settings(BaseSettings):
@@ -30,7 +33,35 @@ class Settings(BaseSettings):
     """The address that clients use, for links; empty: http://HOST:PORT."""
     pool_size: int = 10
     worker_threads: int = 8
+    worker_memory_mb: int = Field(default=2048, ge=0)
+    """What a worker, and the process that reads its files, may each use: a job that wants more fails alone. 0: no limit."""
     max_attachment_bytes: int = 50 * 1024 * 1024
+    private_networks: Annotated[tuple[str, ...] | None, NoDecode] = None
+    """Networks in CIDR, with commas between: where providers and platforms may lie besides public addresses. If not
+    given, this machine itself in development, and none in production."""
+    support_email: str = ""
+    """Whom to write to when nothing else helps; shown with every notification of a failure."""
+
+    @field_validator("private_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("private_networks")
+    @classmethod
+    def _check(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if value is None else tuple(str(ip_network(each)) for each in value)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        if self.private_networks is not None:
+            return self.private_networks
+        return LOOPBACK if self.environment == "development" else ()
+
+    @property
+    def spool(self) -> Path:
+        """Where large files lie while they arrive. On the same volume as `blobs` they are stored without copying."""
+        return self.data_dir / "tmp"
 
     @property
     def base_url(self) -> str:

@@ -5,22 +5,30 @@ claim, the attempt counted before anything is done. Every later write of the cla
 was thought dead can do no harm when it wakes.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Index, and_, case, func, or_, select, update
+from sqlalchemy import BigInteger, ColumnElement, Index, Select, and_, case, event, func, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core import page
 from app.core.db import Base, outbox
 
 LEASE = timedelta(seconds=6)
 HEARTBEAT_SECONDS = 1.0
 HINT_AGAIN = timedelta(seconds=3)
 MAX_ATTEMPTS = 3
+WAIT_AT_MOST = timedelta(hours=1)
+"""Without progress, for something that was not even asked: such waiting uses up no attempt, but has an end."""
+UNKNOWN_ERROR = "WORKER_FAILED"
+
+
+_CODE = re.compile(r"([A-Z]+(?:_[A-Z]+)+): ")
 
 
 class Work(Base):
@@ -40,9 +48,23 @@ class Work(Base):
     """Since the last progress: a long job that keeps moving never runs out of them."""
     max_attempts: Mapped[int] = mapped_column(server_default=str(MAX_ATTEMPTS))
     hinted_at: Mapped[datetime | None]
+    silent: Mapped[int] = mapped_column(server_default="0")
+    """How many attempts since the last progress ended without a word: whoever made them is dead."""
+    waiting_since: Mapped[datetime | None]
+    """When it was first put off without having asked anybody, since the last progress."""
     last_error: Mapped[str | None]
+    """`CODE: detail`."""
     done_at: Mapped[datetime | None]
     dead_at: Mapped[datetime | None]
+    replayed_at: Mapped[datetime | None]
+    """When somebody had a dead letter done after all, and who."""
+    replayed_by: Mapped[UUID | None]
+
+    @property
+    def error_code(self) -> str:
+        """The code of the last failure; its detail may repeat what another system said, and is not for everybody."""
+        found = _CODE.match(self.last_error or "")
+        return found[1] if found else UNKNOWN_ERROR
 
 
 def is_open() -> ColumnElement[bool]:
@@ -57,6 +79,14 @@ Index("uq_work_open_subject", Work.kind, Work.subject_id, unique=True, postgresq
 Index("ix_work_due", Work.due_at, postgresql_where=is_open())
 
 
+def is_dead_letter() -> ColumnElement[bool]:
+    return and_(Work.dead_at.is_not(None), Work.replayed_at.is_(None))
+
+
+Index("ix_work_dead", Work.dead_at, Work.id, postgresql_where=is_dead_letter())
+DEAD_LETTERS = page.Order("deadLetters", ((Work.dead_at, datetime), (Work.id, UUID)), descending=True)
+
+
 @dataclass(slots=True)
 class Claim:
     """The right to do a job until the lease ends. `attempt` counts from the last progress."""
@@ -67,6 +97,9 @@ class Claim:
     fence: int
     attempt: int
     max_attempts: int
+    silent: int = 0
+    may_wait: bool = True
+    """Whether it may be put off once more for something that was not even asked."""
 
     @property
     def last(self) -> bool:
@@ -83,37 +116,80 @@ class LeaseLost(Exception):
     """Somebody else holds the work now, or it was ended meanwhile: drop everything, write nothing."""
 
 
-async def ask(session: AsyncSession, kind: str, subject_id: UUID, *, max_attempts: int = MAX_ATTEMPTS) -> UUID | None:
-    """Asks for a job; None where the same one is open already."""
-    work_id = await session.scalar(
-        insert(Work)
-        .values(kind=kind, subject_id=subject_id, max_attempts=max_attempts)
-        .on_conflict_do_nothing(index_elements=[Work.kind, Work.subject_id], index_where=is_open())
-        .returning(Work.id)
+async def ask(
+    session: AsyncSession,
+    kind: str,
+    subject_id: UUID,
+    *,
+    max_attempts: int = MAX_ATTEMPTS,
+    after: timedelta = timedelta(),
+) -> UUID | None:
+    """Asks for a job; None where the same one is open already. One that was asked for later, and was not begun, is brought
+    forward."""
+    wanted = insert(Work).values(
+        kind=kind, subject_id=subject_id, max_attempts=max_attempts, due_at=func.clock_timestamp() + after
     )
-    if work_id is not None:
+    work_id = await session.scalar(
+        wanted.on_conflict_do_update(
+            index_elements=[Work.kind, Work.subject_id],
+            index_where=is_open(),
+            set_={"due_at": wanted.excluded.due_at, "hinted_at": None},
+            # A second of grace: of two who ask at once, the second does not bring anything forward.
+            where=and_(Work.attempts == 0, Work.due_at > wanted.excluded.due_at + timedelta(seconds=1)),
+        ).returning(Work.id)
+    )
+    if work_id is not None and not after:
         outbox(session).hints[work_id] = kind
     return work_id
 
 
-async def claim(session: AsyncSession, work_id: UUID) -> Claim | None:
-    """Takes the job if it is due and free. The attempt is counted here, before any work, so that a job that kills its
-    process is counted too."""
-    row = await session.scalar(
+def _silent() -> ColumnElement[int]:
+    # A lease that is still there has run out: nobody gave the job back.
+    return Work.silent + case((Work.lease_until.is_not(None), 1), else_=0)
+
+
+def _suspect() -> ColumnElement[bool]:
+    return and_(Work.attempts + 1 == Work.max_attempts, _silent() > 0)
+
+
+def _to_be_had(work_id: UUID) -> ColumnElement[bool]:
+    return and_(Work.id == work_id, is_open(), is_free(), Work.due_at <= func.clock_timestamp())
+
+
+async def is_suspect(session: AsyncSession, work_id: UUID) -> bool:
+    """Whether whoever tried a due and free job before is dead, and there is one attempt left: that is made where it can
+    take nobody along, and where nobody can take it along."""
+    return await session.scalar(select(Work.id).where(_to_be_had(work_id), _suspect())) is not None
+
+
+async def claim(session: AsyncSession, work_id: UUID, *, alone: bool = False) -> Claim | None:
+    """Takes the job if it is due and free; a suspect only where nothing else is done in this process. The attempt is
+    counted here, before any work, so that a job that kills its process is counted too."""
+    waited = func.clock_timestamp() - Work.waiting_since
+    found = await session.execute(
         update(Work)
-        .where(Work.id == work_id, is_open(), is_free(), Work.due_at <= func.clock_timestamp())
-        .values(lease_until=func.clock_timestamp() + LEASE, fence=Work.fence + 1, attempts=Work.attempts + 1)
-        .returning(Work)
+        .where(_to_be_had(work_id), true() if alone else ~_suspect())
+        .values(
+            lease_until=func.clock_timestamp() + LEASE,
+            fence=Work.fence + 1,
+            attempts=Work.attempts + 1,
+            silent=_silent(),
+        )
+        .returning(Work, func.coalesce(waited < WAIT_AT_MOST, True))
     )
+    row = found.one_or_none()
     if row is None:
         return None
+    job, may_wait = row
     return Claim(
-        id=row.id,
-        kind=row.kind,
-        subject_id=row.subject_id,
-        fence=row.fence,
-        attempt=row.attempts,
-        max_attempts=row.max_attempts,
+        id=job.id,
+        kind=job.kind,
+        subject_id=job.subject_id,
+        fence=job.fence,
+        attempt=job.attempts,
+        max_attempts=job.max_attempts,
+        silent=job.silent,
+        may_wait=may_wait,
     )
 
 
@@ -127,7 +203,13 @@ async def hold(session: AsyncSession, claim: Claim, *, progress: bool = False) -
     With `progress` the attempts start again: what was done will not have to be done twice."""
     values: dict[str, object] = {"lease_until": func.clock_timestamp() + LEASE}
     if progress:
-        values["attempts"] = claim.attempt = 1
+        values |= {"attempts": 1, "silent": 0, "waiting_since": None}
+
+        def start_again(_session: object) -> None:
+            claim.attempt, claim.silent, claim.may_wait = 1, 0, True
+
+        # What is rolled back was no progress.
+        event.listen(session.sync_session, "after_commit", start_again, once=True)
     await _checked(session, claim, values)
 
 
@@ -135,10 +217,12 @@ async def finish(session: AsyncSession, claim: Claim) -> None:
     await _checked(session, claim, {"done_at": func.clock_timestamp(), "lease_until": None, "last_error": None})
 
 
-async def postpone(session: AsyncSession, claim: Claim, seconds: float, error: str) -> None:
-    """Tries again later. No worker is held meanwhile."""
-    due = func.clock_timestamp() + timedelta(seconds=seconds)
-    await _checked(session, claim, {"due_at": due, "lease_until": None, "hinted_at": None, "last_error": error})
+async def postpone(session: AsyncSession, claim: Claim, seconds: float, error: str, *, waiting: bool = False) -> None:
+    """Tries again later. No worker is held meanwhile. With `waiting` nobody was asked: that uses up no attempt."""
+    values: dict[str, object] = {**_given_back(seconds), "last_error": error}
+    if waiting:
+        values |= {"attempts": _one_less(), "waiting_since": func.coalesce(Work.waiting_since, func.clock_timestamp())}
+    await _checked(session, claim, values)
 
 
 async def bury(session: AsyncSession, claim: Claim, error: str) -> None:
@@ -146,11 +230,18 @@ async def bury(session: AsyncSession, claim: Claim, error: str) -> None:
     await _checked(session, claim, {"dead_at": func.clock_timestamp(), "lease_until": None, "last_error": error})
 
 
-async def release(session: AsyncSession, claim: Claim) -> None:
+async def release(session: AsyncSession, claim: Claim, seconds: float = 0) -> None:
     """Gives the job back unused: a worker that is asked to stop takes no attempt with it."""
-    await _checked(
-        session, claim, {"lease_until": None, "hinted_at": None, "attempts": func.greatest(Work.attempts - 1, 0)}
-    )
+    await _checked(session, claim, {**_given_back(seconds), "attempts": _one_less()})
+
+
+def _given_back(seconds: float) -> dict[str, object]:
+    due = func.clock_timestamp() + timedelta(seconds=seconds)
+    return {"due_at": due, "lease_until": None, "hinted_at": None}
+
+
+def _one_less() -> ColumnElement[int]:
+    return func.greatest(Work.attempts - 1, 0)
 
 
 async def _checked(session: AsyncSession, claim: Claim, values: dict[str, object]) -> None:
@@ -197,6 +288,35 @@ async def census(session: AsyncSession) -> Sequence[tuple[str, str, int]]:
         else_="waiting",
     ).label("state")
     rows = await session.execute(
-        select(Work.kind, state, func.count()).where(Work.done_at.is_(None)).group_by(Work.kind, state)
+        select(Work.kind, state, func.count())
+        .where(Work.done_at.is_(None), Work.replayed_at.is_(None))
+        .group_by(Work.kind, state)
     )
     return [(row[0], row[1], row[2]) for row in rows]
+
+
+def dead_letters() -> Select[Work]:
+    """Jobs that were given up and that nobody has had done since."""
+    return select(Work).where(is_dead_letter())
+
+
+async def get_dead_letter(session: AsyncSession, work_id: UUID) -> Work | None:
+    """One that was given up, replayed or not."""
+    return await session.scalar(select(Work).where(Work.id == work_id, Work.dead_at.is_not(None)))
+
+
+async def dead_letter(session: AsyncSession, work_id: UUID) -> Work | None:
+    """The same, locked until the transaction ends."""
+    return await session.scalar(select(Work).where(Work.id == work_id, Work.dead_at.is_not(None)).with_for_update())
+
+
+async def is_open_for(session: AsyncSession, kind: str, subject_id: UUID) -> bool:
+    found = select(Work.id).where(Work.kind == kind, Work.subject_id == subject_id, is_open())
+    return await session.scalar(found) is not None
+
+
+async def note_replayed(session: AsyncSession, letter: Work, by: UUID) -> None:
+    """The letter stays as it is, for the record, and is listed no more."""
+    letter.replayed_by = by
+    letter.replayed_at = await session.scalar(select(func.clock_timestamp()))
+    await session.flush()

@@ -14,9 +14,9 @@ from app.core.work import Claim, LeaseLost
 KIND = "trial.job"
 
 
-async def asked(resources: Resources, **given: int) -> UUID:
+async def asked(resources: Resources, *, max_attempts: int = work.MAX_ATTEMPTS) -> UUID:
     async with resources.db.transaction() as session:
-        work_id = await work.ask(session, KIND, uuid4(), **given)
+        work_id = await work.ask(session, KIND, uuid4(), max_attempts=max_attempts)
     assert work_id is not None
     return work_id
 
@@ -134,11 +134,45 @@ async def test_progress_gives_back_the_attempts(resources: Resources) -> None:
     assert ((await row(resources, work_id)).attempts, claim.attempt) == (1, 1)
 
 
+async def test_progress_that_is_rolled_back_was_none(resources: Resources) -> None:
+    work_id = await asked(resources)
+    await taken(resources, work_id)
+    await expire(resources)
+    claim = await taken(resources, work_id)
+
+    async def lost() -> None:
+        async with resources.db.transaction() as session:
+            await work.hold(session, claim, progress=True)
+            assert (claim.attempt, claim.silent) == (2, 1)
+            raise ValueError("something else went wrong")
+
+    with pytest.raises(ValueError, match="something else"):
+        await lost()
+    assert (claim.attempt, claim.silent) == (2, 1)
+    assert (await row(resources, work_id)).attempts == 2
+
+
+async def test_a_replayed_letter_counts_as_dead_no_more(resources: Resources) -> None:
+    claim = await taken(resources, await asked(resources))
+    async with resources.db.transaction() as session:
+        await work.bury(session, claim, "no hope")
+    async with resources.db.transaction() as session:
+        letter = await work.dead_letter(session, claim.id)
+        assert letter is not None
+        assert letter.error_code == work.UNKNOWN_ERROR
+        await work.note_replayed(session, letter, uuid4())
+    async with resources.db.reading() as session:
+        assert await work.census(session) == []
+        assert (await session.scalars(work.dead_letters())).all() == []
+
+
 async def test_a_job_that_kills_its_worker_every_time_is_exhausted(resources: Resources) -> None:
     work_id = await asked(resources, max_attempts=2)
     seen: list[tuple[bool, bool]] = []
     for _ in range(3):
-        claim = await taken(resources, work_id)
+        async with resources.db.transaction() as session:
+            claim = await work.claim(session, work_id, alone=True)
+        assert claim is not None
         seen.append((claim.last, claim.exhausted))
         await expire(resources)
     assert seen == [(False, False), (True, False), (True, True)]
