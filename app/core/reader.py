@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from app.core.reading import Reading, read, sniff, unread
+from app.core.reader_process import INLINE, NAMED
+from app.core.reading import Reading, has_words, read, sniff
+from app.core.spool import Content, Spooled, measure
 
 log = structlog.get_logger(__name__)
 
@@ -17,6 +19,8 @@ SECONDS = 20
 """How long reading one file may take."""
 SIMPLE = 64 * 1024
 """Plain text up to this size is read on the spot: sending it elsewhere would take longer."""
+HEAD = 4096
+"""Bytes that tell what kind of file it is."""
 KEPT = ("PATH", "HEALTHRECORDS_DATA_DIR")
 """What the process sees of our environment: none of our secrets, only whose it is."""
 ROOT = Path(__file__).parent.parent.parent
@@ -35,30 +39,35 @@ class Reader:
         async with self._turn:
             await self._opened()
 
-    async def read(self, data: bytes, declared: str) -> Reading:
+    async def read(self, content: Content, declared: str) -> Reading:
         """What kind of file it is, and its text; none where reading it crashed twice or took too long."""
-        kind = sniff(data, declared)
-        if kind.startswith("image/") or (kind == "text/plain" and len(data) <= SIMPLE):
-            return read(data, declared)
+        kind = sniff(content.head(HEAD) if isinstance(content, Spooled) else content, declared)
+        if not has_words(kind):
+            return Reading(kind, "", _digest(content))
+        if kind == "text/plain" and isinstance(content, bytes) and len(content) <= SIMPLE:
+            return read(content, declared)
         async with self._turn:
             for _ in range(2):
                 try:
                     async with asyncio.timeout(SECONDS):
-                        return await self._ask(data, declared)
+                        return await self._ask(content, declared)
                 except (asyncio.IncompleteReadError, ConnectionError, TimeoutError, asyncio.CancelledError) as error:
                     # Whatever it was at, its answer would be taken for the next file's: it has to go.
                     await self.close()
                     if isinstance(error, asyncio.CancelledError):
                         raise
-                    log.warning("reader.failed", kind=kind, size=len(data), error=type(error).__name__)
-        return unread(data, declared)
+                    size = measure(content).size
+                    log.warning("reader.failed", kind=kind, size=size, error=type(error).__name__)
+        return Reading(kind, "", _digest(content))
 
-    async def _ask(self, data: bytes, declared: str) -> Reading:
+    async def _ask(self, content: Content, declared: str) -> Reading:
         process = await self._opened()
         assert process.stdin is not None
         assert process.stdout is not None
         words = declared.encode()
-        process.stdin.writelines([len(words).to_bytes(4), len(data).to_bytes(8), words, data])
+        # A large file is opened there, by its name.
+        mark, data = (NAMED, os.fsencode(content.path)) if isinstance(content, Spooled) else (INLINE, content)
+        process.stdin.writelines([mark, len(words).to_bytes(4), len(data).to_bytes(8), words, data])
         await process.stdin.drain()
         size = int.from_bytes(await process.stdout.readexactly(4))
         return msgspec.msgpack.decode(await process.stdout.readexactly(size), type=Reading)
@@ -85,3 +94,7 @@ class Reader:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+def _digest(content: Content) -> bytes:
+    return bytes.fromhex(measure(content).sha256)

@@ -62,9 +62,9 @@ def read(data: bytes, declared: str) -> Reading:
     return Reading(kind, _tidy(text), hashlib.sha256(stable(data, kind)).digest())
 
 
-def unread(data: bytes, declared: str) -> Reading:
-    """For a file that defeats its reader: kept and shown as a file, without words."""
-    return Reading(sniff(data, declared), "", hashlib.sha256(data).digest())
+def has_words(kind: str) -> bool:
+    """Whether files of this kind are looked into at all."""
+    return kind in ("application/pdf", CDA_TYPE) or kind.endswith(("/xml", "+xml")) or kind.startswith("text/")
 
 
 def sniff(data: bytes, declared: str) -> str:

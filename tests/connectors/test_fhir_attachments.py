@@ -18,6 +18,7 @@ from app.connectors.provider.port import (
     ProviderError,
     ProviderErrorCode,
 )
+from app.core.settings import LOOPBACK
 from tests.connectors.scripted import Cut, Reply, Scripted, fhir, outcome
 
 PDF = b"%PDF-1.7 of some length"
@@ -30,7 +31,9 @@ Fetch = Callable[[Attachment], Awaitable[Fetched]]
 @pytest.fixture
 def fetch(server: Scripted, elsewhere: Scripted) -> Fetch:
     async def fetched(attachment: Attachment) -> Fetched:
-        async with connect(Connection(server.base, TOKEN, (elsewhere.place,), limits=QUICK)) as provider:
+        async with connect(
+            Connection(server.base, TOKEN, (elsewhere.place,), limits=QUICK, networks=LOOPBACK)
+        ) as provider:
             return await provider.fetch(attachment)
 
     return fetched

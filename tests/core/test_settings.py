@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.core.settings import Settings
+from app.core.settings import LOOPBACK, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -55,3 +55,35 @@ def test_links_use_the_public_address_where_there_is_one() -> None:
 def test_files_lie_with_the_data_unless_another_place_is_named(tmp_path: Path) -> None:
     assert Settings(data_dir=tmp_path).blobs == (tmp_path / "blobs").as_uri()
     assert Settings(data_dir=tmp_path, blob_url="s3://files/records").blobs == "s3://files/records"
+
+
+def test_only_a_development_machine_may_connect_to_itself() -> None:
+    assert Settings().networks == LOOPBACK
+    assert Settings(environment="production").networks == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("", ()),
+        ("10.1.0.0/16", ("10.1.0.0/16",)),
+        (" 10.1.0.0/16, fd12::/16 ,192.168.1.5", ("10.1.0.0/16", "fd12::/16", "192.168.1.5/32")),
+    ],
+)
+def test_private_networks_are_named_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, given: str, expected: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("HEALTHRECORDS_PRIVATE_NETWORKS", given)
+    assert Settings().networks == expected
+    assert Settings(environment="production").networks == expected
+
+
+@pytest.mark.parametrize("given", ["10.1.2.3/16", "intranet", "10.0.0.0/33", "127.0.0.1-127.0.0.9"])
+def test_a_network_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("HEALTHRECORDS_PRIVATE_NETWORKS", given)
+    with pytest.raises(ValidationError, match=r"private_networks|PRIVATE_NETWORKS"):
+        Settings()
+
+
+def test_large_files_arrive_beside_the_data(tmp_path: Path) -> None:
+    assert Settings(data_dir=tmp_path).spool == tmp_path / "tmp"
