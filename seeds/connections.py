@@ -34,7 +34,7 @@ async def provider(session: AsyncSession, vault: Vault, base_url: str, folder: P
     key = rules.public_jwk(commands.connection(saved, vault, 0).auth)
     store = EhrStore(folder / "ehr.sqlite")
     try:
-        store.register_client(CLIENT_ID, "smart", jwks={"keys": [key]}, scopes="system/*.rs")
+        store.register_client(CLIENT_ID, "smart", jwks={"keys": [key]}, scopes="system/*.rs system/Patient.u")
     finally:
         store.close()
     return saved

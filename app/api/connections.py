@@ -1,47 +1,27 @@
 """The GraphQL edge of connections: Primary Healthcare Providers."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import strawberry
 
+from app.api.connection_enums import AuthKind, HealthStatus, SinceFilter
+from app.api.connection_inputs import ProviderCreateInput, ProviderUpdateInput
+from app.api.kit import ids
 from app.api.kit.connection import After, Connection, First, connect
 from app.api.kit.context import Info
-from app.api.kit.enums import described
 from app.api.kit.node import Node, of_row
 from app.api.kit.payload import UserError, errors, refusable
 from app.api.kit.permission import SignedIn
-from app.connectors.platform.port import PlatformKind
-from app.connectors.provider.port import Auth, AuthKind
-from app.domain.connections import commands, models, queries
-from app.domain.connections.models import HealthStatus
+from app.domain.connections import commands, models, queries, rules
+from app.domain.connections.policies import may_administer, may_inspect
+from app.domain.updates import queries as updates
+from app.domain.updates.exports import queries as exports
 
-described(
-    AuthKind,
-    "AuthKind",
-    "How we prove ourselves to a provider.",
-    NONE="Not at all: open servers.",
-    BEARER="With a fixed bearer token.",
-    BASIC="With a user name and a password (RFC 7617).",
-    SMART_BACKEND="With SMART Backend Services: a signed assertion buys short-lived tokens.",
-)
-described(
-    PlatformKind,
-    "PlatformKind",
-    "The care platforms that we speak to.",
-    NONE="None: documents stay in our own records.",
-    CAREPATRON="A Carepatron-style REST API; Carepatron itself publishes none.",
-)
-described(
-    HealthStatus,
-    "HealthStatus",
-    "How a provider answered when it was last asked.",
-    UNKNOWN="It has not been asked yet.",
-    HEALTHY="It answered, and does what is needed.",
-    DEGRADED="It answered, but lacks something essential: see the capabilities.",
-    UNREACHABLE="It did not answer, or refused us.",
-)
+if TYPE_CHECKING:
+    from app.api.exports import Export
+    from app.api.updates import ProviderSchedule, ProviderSubscription
 
 
 @strawberry.type(description="A provider's health.")
@@ -58,93 +38,132 @@ class ProviderCapability:
     detail: str = strawberry.field(description="What was seen; the reason for a «no».")
 
 
+@strawberry.type(description="How a provider takes a search for one kind of resource.")
+class ProviderSearch:
+    resource_type: str = strawberry.field(description="The kind: a FHIR resource type.")
+    since: SinceFilter = strawberry.field(description="What it does with a search for what has changed since.")
+    post: bool = strawberry.field(description="Whether it refuses GET, and is asked by POST.")
+    status: bool = strawberry.field(description="Whether it demands that a search names every status.")
+
+
+@strawberry.type(description="What is known of a provider's server, and how it is asked because of that.")
+class ProviderStrategy:
+    searches: list[ProviderSearch] = strawberry.field(
+        description="Kinds of resource that are searched for in another way than FHIR's plain one."
+    )
+    page_size: int | None = strawberry.field(
+        description="Never more resources a page than this; null where no limit was met with."
+    )
+    batch: bool | None = strawberry.field(
+        description="Whether small files are fetched together; null where it was not tried."
+    )
+
+
+@strawberry.type(description="What administrators set on a provider.")
+class ProviderSettings:
+    file_hosts: list[str] = strawberry.field(description="Further `host:port` that attachments may lie at.")
+    page_size: int = strawberry.field(description="Resources that are asked for on a page.")
+    requests_per_second: float | None = strawberry.field(
+        description="The most that it wants to be asked; null where no limit is known."
+    )
+    sync_every_minutes: int | None = strawberry.field(
+        description="How often its patients are synchronised without being asked; null: never."
+    )
+    sweep_every_days: int = strawberry.field(
+        description="How often everything is compared, and not only what the provider says has changed."
+    )
+    key_changes_at: datetime | None = strawberry.field(
+        description="From when on we sign with the newest key; null where no key was ever changed."
+    )
+    revision: int = strawberry.field(description="Grows with each change: what `expectedRevision` is compared with.")
+
+
+Row = strawberry.Parent[models.Provider]
+
+
 @strawberry.type(description="A Primary Healthcare Provider: the FHIR server that documents come from.")
 @of_row(models.Provider)
 class Provider(Node):
     name: str = strawberry.field(description="What people call it.")
-    base_url: str = strawberry.field(description="The FHIR base address.")
     auth_kind: AuthKind = strawberry.field(description="How we prove ourselves there.")
     created_at: datetime = strawberry.field(description="When the connection was made.")
 
-    @strawberry.field(description="How it answered when it was last asked.")
-    def health(self, root: strawberry.Parent[models.Provider]) -> ProviderHealth:
+    @strawberry.field(description="The FHIR base address; null for patients.")
+    def base_url(self, root: Row, info: Info) -> str | None:
+        return root.base_url if may_inspect(info.context.actor) else None
+
+    @strawberry.field(description="How it answered when it was last asked; null for patients.")
+    def health(self, root: Row, info: Info) -> ProviderHealth | None:
+        if not may_inspect(info.context.actor):
+            return None
         return ProviderHealth(status=root.health_status, checked_at=root.health_checked_at, detail=root.health_detail)
 
-    @strawberry.field(description="What its server really does.")
-    def capabilities(self, root: strawberry.Parent[models.Provider]) -> list[ProviderCapability]:
+    @strawberry.field(description="What its server really does: the capability card; null for patients.")
+    def capabilities(self, root: Row, info: Info) -> list[ProviderCapability] | None:
+        if not may_inspect(info.context.actor):
+            return None
         return [ProviderCapability(**line) for line in root.capabilities]
 
+    @strawberry.field(description="How its server is asked, and why; null for all but administrators.")
+    def strategy(self, root: Row, info: Info) -> ProviderStrategy | None:
+        if may_administer(info.context.actor):
+            return None
+        known = rules.strategy_of(root)
+        searches = [
+            ProviderSearch(resource_type=it.resource_type, since=it.since, post=it.post, status=it.status)
+            for it in known.searches
+        ]
+        return ProviderStrategy(searches=searches, page_size=known.page_size, batch=known.batch)
 
-@strawberry.type(description="A care platform: where dieticians work, and where documents are handed to.")
-@of_row(models.Platform)
-class Platform(Node):
-    name: str = strawberry.field(description="What people call it.")
-    kind: PlatformKind = strawberry.field(description="What it speaks.")
-    base_url: str = strawberry.field(description="Its address.")
-    created_at: datetime = strawberry.field(description="When the connection was made.")
+    @strawberry.field(description="What administrators have set; null for all others.")
+    def settings(self, root: Row, info: Info) -> ProviderSettings | None:
+        if may_administer(info.context.actor):
+            return None
+        return ProviderSettings(
+            file_hosts=root.file_hosts,
+            page_size=root.page_size,
+            requests_per_second=root.requests_per_second,
+            sync_every_minutes=root.sync_every_minutes,
+            sweep_every_days=root.sweep_every_days,
+            key_changes_at=root.key_changes_at,
+            revision=root.revision,
+        )
 
+    @strawberry.field(description="When its patients are synchronised by themselves; null: never, and for patients.")
+    def schedule(
+        self, root: Row, info: Info
+    ) -> Annotated["ProviderSchedule", strawberry.lazy("app.api.updates")] | None:
+        shown: Any = root if root.sync_every_minutes and may_inspect(info.context.actor) else None
+        return shown
 
-@strawberry.input(description="How we prove ourselves to a provider. Which fields are needed depends on `kind`.")
-class ProviderAuthInput:
-    kind: AuthKind = strawberry.field(description="The way.")
-    token: str | None = strawberry.field(default=None, description="For BEARER.")
-    username: str | None = strawberry.field(default=None, description="For BASIC.")
-    password: str | None = strawberry.field(default=None, description="For BASIC.")
-    client_id: str | None = strawberry.field(default=None, description="For SMART_BACKEND.")
-    private_key: str | None = strawberry.field(
-        default=None,
-        description="For SMART_BACKEND: PEM, P-384 or RSA. Made here where none is given: see /.well-known/jwks.json.",
+    @strawberry.field(
+        description="What it notifies us of, once an administrator has turned that on; null for patients."
     )
-    key_id: str | None = strawberry.field(default=None, description="For SMART_BACKEND: the key's `kid`.")
-    token_url: str | None = strawberry.field(default=None, description="For SMART_BACKEND: else it is discovered.")
-    scope: str | None = strawberry.field(
-        default=None, description="For SMART_BACKEND: else what synchronisation needs."
+    async def subscriptions(
+        self, root: Row, info: Info
+    ) -> list[Annotated["ProviderSubscription", strawberry.lazy("app.api.updates")]] | None:
+        if not may_inspect(info.context.actor):
+            return None
+        return await info.context.load(updates.by_providers, root.id) or []
+
+    @strawberry.field(
+        description="Exports of whole groups that administrators have asked it for, the latest first; empty for all others."
     )
-
-    def auth(self) -> Auth:
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        return Auth(**given)
-
-
-@strawberry.input(description="A new connection to a provider.")
-class ProviderCreateInput:
-    name: str = strawberry.field(description="What people call it; unique.")
-    base_url: str = strawberry.field(description="The FHIR base address.")
-    auth: ProviderAuthInput = strawberry.field(description="How we prove ourselves there.")
-    file_hosts: list[str] | None = strawberry.field(
-        default=None, description="Further `host:port` that attachments may lie at. Anything else is refused."
-    )
-    page_size: int | None = strawberry.field(default=None, description="Resources a page, 1 to 200; 50 if not given.")
+    async def exports(
+        self, root: Row, info: Info, first: First, after: After = None
+    ) -> Connection[Annotated["Export", strawberry.lazy("app.api.exports")]]:
+        wanted = exports.of_provider(info.context.actor, root.id)
+        return await connect(info.context, wanted, exports.EXPORTS, first, after)
 
 
-@strawberry.type(description="The answer to creating a provider.")
+@strawberry.type(description="The answer to making or changing a provider.")
 class ProviderPayload:
     provider: Provider | None = strawberry.field(default=None, description="The provider; null when it was refused.")
     user_errors: list[UserError] = errors()
 
 
-@strawberry.input(description="A new connection to a care platform.")
-class PlatformCreateInput:
-    name: str = strawberry.field(description="What people call it; unique.")
-    kind: PlatformKind = strawberry.field(description="What it speaks.")
-    base_url: str = strawberry.field(description="Its address.")
-    username: str = strawberry.field(description="The API key, or the user of HTTP basic authentication.")
-    password: str = strawberry.field(default="", description="The password, where there is one.")
-
-
-@strawberry.type(description="The answer to creating a platform.")
-class PlatformPayload:
-    platform: Platform | None = strawberry.field(default=None, description="The platform; null when it was refused.")
-    user_errors: list[UserError] = errors()
-
-
 @strawberry.type
 class ConnectionsQuery:
-    @strawberry.field(permission_classes=[SignedIn], description="The care platforms that documents can be handed to.")
-    async def platforms(self, info: Info, first: First, after: After = None) -> Connection[Platform]:
-        statement = queries.visible_platforms(info.context.actor)
-        return await connect(info.context, statement, queries.PLATFORMS, first, after)
-
     @strawberry.field(permission_classes=[SignedIn], description="The providers that patients can be connected to.")
     async def providers(self, info: Info, first: First, after: After = None) -> Connection[Provider]:
         return await connect(info.context, queries.visible(info.context.actor), queries.BY_NAME, first, after)
@@ -172,36 +191,70 @@ class ConnectionsMutation:
             auth=input.auth.auth(),
             file_hosts=input.file_hosts or (),
             page_size=50 if input.page_size is None else input.page_size,
+            requests_per_second=input.requests_per_second,
+            sync_every_minutes=input.sync_every_minutes,
+            sweep_every_days=input.sweep_every_days,
         )
         return ProviderPayload(provider=provider)
 
-    @strawberry.mutation(permission_classes=[SignedIn], description="Connects a care platform (administrators).")
-    @refusable(PlatformPayload)
-    async def platform_create(
+    @strawberry.mutation(
+        permission_classes=[SignedIn],
+        description="Changes a connection (administrators). A new address or new credentials are tried out at once.",
+    )
+    @refusable(ProviderPayload)
+    async def provider_update(
         self,
         info: Info,
-        input: Annotated[PlatformCreateInput, strawberry.argument(description="The new connection.")],  # noqa: A002
-    ) -> PlatformPayload:
+        id: Annotated[strawberry.ID, strawberry.argument(description="The provider.")],  # noqa: A002
+        input: Annotated[ProviderUpdateInput, strawberry.argument(description="The change.")],  # noqa: A002
+    ) -> ProviderPayload:
         context = info.context
-        platform: Any = await context.execute(
-            commands.create_platform,
+        provider: Any = await context.execute(
+            commands.update_provider,
             context.actor,
             context.resources.vault,
-            name=input.name,
-            kind=input.kind,
-            base_url=input.base_url,
-            username=input.username,
-            password=input.password,
+            ids.decode(id, "Provider", "id"),
+            input.settings(),
+            expected_revision=input.expected_revision,
         )
-        return PlatformPayload(platform=platform)
+        return ProviderPayload(provider=provider)
+
+    @strawberry.mutation(
+        permission_classes=[SignedIn],
+        description="Tries out again what a provider's server does (administrators); its card is renewed within a minute or two.",
+    )
+    @refusable(ProviderPayload)
+    async def provider_probe(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The provider.")],  # noqa: A002
+    ) -> ProviderPayload:
+        context = info.context
+        provider: Any = await context.execute(commands.ask_for_probe, context.actor, ids.decode(id, "Provider", "id"))
+        return ProviderPayload(provider=provider)
+
+    @strawberry.mutation(
+        permission_classes=[SignedIn],
+        description=(
+            "Makes a new key for a SMART connection (administrators). It is published at once, beside the former one, and "
+            "used ten minutes later; the former one stays published for an hour after that."
+        ),
+    )
+    @refusable(ProviderPayload)
+    async def provider_key_rotate(
+        self,
+        info: Info,
+        id: Annotated[strawberry.ID, strawberry.argument(description="The provider.")],  # noqa: A002
+    ) -> ProviderPayload:
+        context = info.context
+        provider: Any = await context.execute(
+            commands.rotate_key, context.actor, context.resources.vault, ids.decode(id, "Provider", "id")
+        )
+        return ProviderPayload(provider=provider)
 
 
 async def find(info: Info, row_id: UUID) -> Any:
     return await info.context.read(queries.get, row_id)
 
 
-async def find_platform(info: Info, row_id: UUID) -> Any:
-    return await info.context.read(queries.get_platform, row_id)
-
-
-NODES = {"Provider": find, "Platform": find_platform}
+NODES = {"Provider": find}

@@ -16,11 +16,10 @@ async def jwks(request: Request) -> Response:
     resources: Resources = request.app.state.resources
     async with resources.db.reading() as session:
         providers = await queries.smart_providers(session)
-    limit = resources.settings.max_attachment_bytes
     keys: list[dict[str, object]] = []
     for provider in providers:
         try:
-            keys.append(rules.public_jwk(commands.connection(provider, resources.vault, limit).auth))
+            keys += [rules.public_jwk(auth) for auth in commands.published_auths(provider, resources.vault)]
         except (ValueError, TypeError, Refusal):
             # One key that cannot be read must not hide all the others from their providers.
             log.warning("jwks.unreadable", provider=str(provider.id))

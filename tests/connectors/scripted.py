@@ -112,7 +112,7 @@ class Running:
         listener = socket.socket()
         listener.bind(("127.0.0.1", 0))
         self.scripted = Scripted(listener.getsockname()[1])
-        methods = ["GET", "POST", "DELETE"]
+        methods = ["GET", "POST", "PUT", "DELETE"]
         app = Starlette(routes=[Route("/{path:path}", self.scripted.answer, methods=methods)])
         config = uvicorn.Config(
             app, log_config=None, lifespan="off", ws="none", date_header=False, timeout_graceful_shutdown=1

@@ -13,8 +13,17 @@ from starlette.responses import JSONResponse, Response
 
 from app.connectors.provider import connect
 from app.connectors.provider.fhir.scopes import missing
-from app.connectors.provider.port import Auth, AuthKind, Connection, Limits, ProviderError, ProviderErrorCode
-from tests.connectors.scripted import Asked, Scripted, fhir
+from app.connectors.provider.port import (
+    Attachment,
+    Auth,
+    AuthKind,
+    Connection,
+    Limits,
+    ProviderError,
+    ProviderErrorCode,
+)
+from app.core.settings import LOOPBACK
+from tests.connectors.scripted import Asked, Scripted, bundle, fhir, outcome
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
@@ -40,6 +49,7 @@ class TokenEndpoint:
         self.algorithm = algorithm
         self.lifetime: object = 300
         self.given = 0
+        self.wanted = 0
         self.seen: set[str] = set()
         self.audience = f"{server.origin}/token"
         server.on("POST /token", self.answer)
@@ -74,7 +84,9 @@ class TokenEndpoint:
 
 
 def _connection(server: Scripted, auth: Auth) -> Connection:
-    return Connection(server.base, auth, limits=Limits(connect_seconds=2, read_seconds=5, total_seconds=10))
+    return Connection(
+        server.base, auth, limits=Limits(connect_seconds=2, read_seconds=5, total_seconds=10), networks=LOOPBACK
+    )
 
 
 async def _refused(server: Scripted, auth: Auth) -> ProviderError:
@@ -122,6 +134,44 @@ async def test_a_refused_token_is_renewed_once_for_all_who_hold_it(server: Scrip
     async with connect(_connection(server, _smart())) as provider:
         await asyncio.gather(*(provider.patient("p") for _ in range(10)))
     assert endpoint.given == 2
+
+
+@pytest.mark.parametrize(("code", "status"), [("expired", 401), ("login", 401), ("expired", 403), ("expired", 400)])
+async def test_a_token_that_expires_in_mid_run_is_renewed_once(server: Scripted, code: str, status: int) -> None:
+    endpoint = TokenEndpoint(server)
+
+    def guarded(asked: Asked) -> Response:
+        good = asked.headers.get("authorization") == f"Bearer t{endpoint.wanted}"
+        return fhir(PATIENT) if good else outcome(code, status)
+
+    endpoint.wanted = 1
+    server.on("GET /fhir/Patient/p", guarded)
+    async with connect(_connection(server, _smart())) as provider:
+        await provider.patient("p")
+        endpoint.wanted = 2
+        await provider.patient("p")
+        await provider.patient("p")
+    assert endpoint.given == 2
+    assert server.paths().count("GET /fhir/Patient/p") == 4
+
+
+async def test_what_is_forbidden_to_us_costs_no_new_token(server: Scripted) -> None:
+    endpoint = TokenEndpoint(server)
+    server.on("GET /fhir/Patient/p", outcome("forbidden", 403))
+    assert (await _refused(server, _smart())).code is ProviderErrorCode.FORBIDDEN
+    assert endpoint.given == 1
+
+
+async def test_one_token_serves_all_questions_of_a_run(server: Scripted) -> None:
+    endpoint = TokenEndpoint(server)
+    server.on("GET /fhir/Patient/p", endpoint.guard("t1"))
+    server.on("GET /fhir/DocumentReference", bundle())
+    server.on("GET /fhir/Binary/1", Response("a"))
+    async with connect(_connection(server, _smart())) as provider:
+        await provider.patient("p")
+        await provider.page("DocumentReference", "p")
+        await provider.fetch_many([Attachment(url=f"{server.base}/Binary/1")] * 3)
+    assert endpoint.given == 1
 
 
 async def test_a_server_that_refuses_every_token_is_asked_twice(server: Scripted) -> None:
@@ -222,3 +272,14 @@ async def test_no_smart_configuration_is_said_plainly(server: Scripted) -> None:
 )
 def test_a_narrower_scope_is_noticed(asked: str, granted: str, lacking: list[str]) -> None:
     assert missing(asked, granted) == lacking
+
+
+@pytest.mark.parametrize("told", [10**400, "9" * 400, -1, "soon", None])
+async def test_a_lifetime_that_no_token_has_breaks_nothing(server: Scripted, told: object) -> None:
+    endpoint = TokenEndpoint(server)
+    endpoint.lifetime = told
+    server.on("GET /fhir/Patient/p", endpoint.guard("t1"))
+    async with connect(_connection(server, _smart())) as provider:
+        await provider.patient("p")
+        await provider.patient("p")
+    assert endpoint.given == 1

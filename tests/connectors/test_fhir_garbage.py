@@ -14,6 +14,7 @@ from app.connectors.http import Answer
 from app.connectors.provider import connect
 from app.connectors.provider.fhir.bundles import read_page
 from app.connectors.provider.port import Attachment, Connection, Limits, Page, ProviderError
+from app.core.settings import LOOPBACK
 from tests.connectors.scripted import Scripted, document
 
 BASE = httpx.URL("https://ehr.example/fhir")
@@ -104,7 +105,7 @@ async def test_random_answers_to_every_question_are_provider_errors_or_nothing(s
     limits = Limits(connect_seconds=2, read_seconds=2, total_seconds=5)
     failed = 0
     binary = Attachment(url=f"{server.base}/Binary/1")
-    async with connect(Connection(server.base, limits=limits)) as provider:
+    async with connect(Connection(server.base, limits=limits, networks=LOOPBACK)) as provider:
         questions = (
             lambda: provider.page("DocumentReference", "p"),
             lambda: provider.patient("p"),

@@ -174,6 +174,71 @@ def test_a_status_is_mapped_and_an_unknown_one_is_not_guessed() -> None:
         _document(status="unheard-of")
 
 
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        *dict.fromkeys(
+            ("registered", "partial", "preliminary", "final", "amended", "corrected", "appended", "unknown"),
+            ResourceStatus.CURRENT,
+        ).items(),
+        ("cancelled", ResourceStatus.ENTERED_IN_ERROR),
+        ("entered-in-error", ResourceStatus.ENTERED_IN_ERROR),
+        (None, ResourceStatus.CURRENT),
+    ],
+)
+def test_every_status_of_a_report_is_known(status: str | None, expected: ResourceStatus) -> None:
+    assert entry(_report(status=status), BASE).status is expected
+
+
+def test_a_status_that_no_report_has_is_not_guessed() -> None:
+    with pytest.raises(Unfit, match="status"):
+        entry(_report(status="current"), BASE)
+
+
+def test_several_contents_are_formats_of_one_document() -> None:
+    found = [{"attachment": {"contentType": kind, "data": "YWJj"}} for kind in ("text/plain", "application/pdf")]
+    read = _document(content=found, meta={"versionId": "7"})
+    assert [each.content_type for each in read.attachments] == ["text/plain", "application/pdf"]
+    assert (read.reference, read.version_id, read.relations) == ("DocumentReference/d", "7", ())
+
+
+KNOWN = {("urn:mrn", "42"): "Patient/p"}
+OURS = {"system": "urn:mrn", "value": "42"}
+
+
+@pytest.mark.parametrize(
+    ("subject", "contained", "expected"),
+    [
+        ({"reference": "Patient/p"}, None, "Patient/p"),
+        ({"reference": f"{BASE}/Patient/p"}, None, "Patient/p"),
+        ({"reference": "https://elsewhere.example/Patient/p"}, None, "https://elsewhere.example/Patient/p"),
+        ({"identifier": OURS}, None, "Patient/p"),
+        ({"identifier": OURS | {"value": "43"}}, None, ""),
+        ({"identifier": {"value": "42"}}, None, ""),
+        ({"reference": "#a"}, [{"resourceType": "Patient", "id": "a", "identifier": [OURS]}], "Patient/p"),
+        ({"reference": "#a"}, [7, {"resourceType": "Patient", "id": "a"}], "#a"),
+        ({"reference": "#a"}, [{"resourceType": "Group", "id": "a", "identifier": [OURS]}], "#a"),
+        ({"reference": "#a"}, [{"resourceType": "Patient", "id": "b", "identifier": [OURS]}], "#a"),
+        # A reference decides, whatever identifier stands beside it.
+        ({"reference": "Patient/other", "identifier": OURS}, None, "Patient/other"),
+        ({"display": "Our patient"}, None, ""),
+        (None, None, ""),
+    ],
+)
+def test_a_subject_is_whom_it_names_and_nobody_where_that_is_unclear(
+    subject: object, contained: object, expected: str
+) -> None:
+    for resource in (
+        _report(subject=subject, contained=contained),
+        document("d", subject=subject, contained=contained),
+    ):
+        assert entry(resource, BASE, KNOWN).subject == expected
+
+
+def test_an_identifier_is_nobodys_where_the_server_has_shown_us_none() -> None:
+    assert entry(_report(subject={"identifier": OURS}), BASE).subject == ""
+
+
 def test_relations_name_their_targets() -> None:
     relations = [
         {"code": "replaces", "target": {"reference": f"{BASE}/DocumentReference/1"}},

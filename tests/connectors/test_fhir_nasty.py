@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from app.connectors.provider import connect
 from app.connectors.provider.port import Connection, DocumentType, Entry, Fetched, Page, Relation, ResourceStatus
+from app.core.settings import LOOPBACK
 from tests.connectors.scripted import Scripted, bundle, fhir
 
 Read = Callable[[str], Awaitable[tuple[Entry, list[Fetched]]]]
@@ -39,7 +40,7 @@ def read(server: Scripted, elsewhere: Scripted, nasty: Path) -> Read:
                 server.on(f"GET /fhir/Binary/{resource['id']}", fhir(resource))
         for file in (nasty / "files").iterdir():
             elsewhere.on(f"GET /{file.name}", Response(file.read_bytes()))
-        async with connect(Connection(server.base, file_hosts=(elsewhere.place,))) as provider:
+        async with connect(Connection(server.base, file_hosts=(elsewhere.place,), networks=LOOPBACK)) as provider:
             pages: list[Page] = []
             for kind in provider.resource_types:
                 server.on(f"GET /fhir/{kind}", bundle(*resources))
@@ -55,7 +56,7 @@ def read(server: Scripted, elsewhere: Scripted, nasty: Path) -> Read:
 async def test_p00_the_patients_are_read(server: Scripted, nasty: Path) -> None:
     for resource in _resources(nasty, "p00", ""):
         server.on(f"GET /fhir/Patient/{resource['id']}", fhir(resource))
-    async with connect(Connection(server.base)) as provider:
+    async with connect(Connection(server.base, networks=LOOPBACK)) as provider:
         names = [(await provider.patient(each)).name for each in ("nasty-patient", "nasty-other")]
     assert names == ["Case Nasty", "Person Other"]
 

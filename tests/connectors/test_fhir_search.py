@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from app.connectors.provider import connect
 from app.connectors.provider.port import Connection, Limits, Page, Provider, ProviderError, ProviderErrorCode
+from app.core.settings import LOOPBACK
 from tests.connectors.scripted import Asked, Cut, Reply, Scripted, bundle, document, fhir, outcome
 
 SINCE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -20,7 +21,7 @@ QUICK = Limits(connect_seconds=2, read_seconds=0.3, total_seconds=1, page_bytes=
 
 @pytest.fixture
 async def provider(server: Scripted) -> AsyncIterator[Provider]:
-    async with connect(Connection(f"{server.base}/", limits=QUICK, page_size=7)) as opened:
+    async with connect(Connection(f"{server.base}/", limits=QUICK, page_size=7, networks=LOOPBACK)) as opened:
         yield opened
 
 
@@ -186,7 +187,7 @@ async def test_every_failure_has_its_code(
 
 
 async def test_100_000_levels_of_json_are_a_bad_response(server: Scripted) -> None:
-    async with connect(Connection(server.base)) as provider:
+    async with connect(Connection(server.base, networks=LOOPBACK)) as provider:
         for body in ('{"entry":' * 100_000, "[" * 100_000, '{"resourceType":"Bundle","entry":[' + '{"a":' * 100_000):
             error = await _refused(provider, server, Response(body, media_type="application/json"))
             assert error.code is ProviderErrorCode.BAD_RESPONSE
@@ -215,7 +216,7 @@ async def test_a_silent_server_is_a_timeout(server: Scripted, provider: Provider
 
 
 async def test_a_port_that_does_not_exist_is_an_error_like_any_other() -> None:
-    async with connect(Connection("http://127.0.0.1:99999/fhir", limits=QUICK)) as provider:
+    async with connect(Connection("http://127.0.0.1:99999/fhir", limits=QUICK, networks=LOOPBACK)) as provider:
         with pytest.raises(ProviderError):
             await _list(provider)
 
@@ -224,7 +225,7 @@ async def test_a_server_that_is_not_there_is_unreachable(server: Scripted) -> No
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}/fhir"
-        async with connect(Connection(address, limits=QUICK)) as provider:
+        async with connect(Connection(address, limits=QUICK, networks=LOOPBACK)) as provider:
             with pytest.raises(ProviderError) as caught:
                 await _list(provider)
     assert (caught.value.code, caught.value.retryable) == (ProviderErrorCode.UNREACHABLE, True)
@@ -261,8 +262,19 @@ async def test_the_patient_is_read(server: Scripted, provider: Provider) -> None
     assert caught.value.code is ProviderErrorCode.GONE
 
 
+async def test_a_subject_named_by_the_patients_own_identifier_is_the_patient(
+    server: Scripted, provider: Provider
+) -> None:
+    number = {"system": "urn:mrn", "value": "42"}
+    server.on("GET /fhir/Patient/p", fhir({"resourceType": "Patient", "id": "p", "identifier": [number]}))
+    server.on(SEARCH, bundle(document("1", subject={"identifier": number})))
+    assert (await _list(provider)).entries[0].subject == ""
+    await provider.patient("p")
+    assert (await _list(provider)).entries[0].subject == "Patient/p"
+
+
 async def test_a_large_page_is_read_as_well(server: Scripted) -> None:
     server.on(SEARCH, bundle(*[document(str(n), description="x" * 3000) for n in range(200)]))
-    connection = replace(Connection(server.base), page_size=200)
+    connection = replace(Connection(server.base, networks=LOOPBACK), page_size=200)
     async with connect(connection) as provider:
         assert len((await _list(provider)).entries) == 200

@@ -4,10 +4,14 @@ A `Provider` is opened for one connection and one run: `async with connect(conne
 database and no domain object; everything that crosses this line is defined here.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from app.core.gate import OPEN, Gate
+from app.core.spool import Content, Spool, Spooled
 
 
 class AuthKind(StrEnum):
@@ -42,19 +46,60 @@ class Limits:
     connect_seconds: float = 3
     read_seconds: float = 10
     total_seconds: float = 60
-    page_bytes: int = 64 * 1024 * 1024
+    page_bytes: int = 8 * 1024 * 1024
     attachment_bytes: int = 50 * 1024 * 1024
+
+
+class SinceFilter(StrEnum):
+    """What a server does with `_lastUpdated`."""
+
+    UNKNOWN = "UNKNOWN"
+    APPLIED = "APPLIED"
+    IGNORED = "IGNORED"
+    REFUSED = "REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFacts:
+    """How a server takes a search for one resource type: `post` where GET is refused, `status` where it is demanded."""
+
+    resource_type: str
+    since: SinceFilter = SinceFilter.UNKNOWN
+    post: bool = False
+    status: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """What is known of a server, tried out by a probe or learnt by a run. What it does not name is not known yet."""
+
+    searches: tuple[SearchFacts, ...] = ()
+    page_size: int | None = None
+    """No page is asked for with more resources than this, whatever the connection says."""
+    batch: bool | None = None
+    """Whether a batch Bundle of reads is answered at the base."""
+
+    def search(self, resource_type: str) -> SearchFacts:
+        found = (it for it in self.searches if it.resource_type == resource_type)
+        return next(found, SearchFacts(resource_type))
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A provider's address and our key to it. `file_hosts` are the further `host:port` that attachments may lie at."""
+    """A provider's address and our key to it. `file_hosts` are the further `host:port` that attachments may lie at;
+    `networks` (CIDR) those networks besides the public ones that any of it may lie in."""
 
     base_url: str
     auth: Auth = Auth()
     file_hosts: tuple[str, ...] = ()
     page_size: int = 50
     limits: Limits = Limits()
+    strategy: Strategy = Strategy()
+    networks: tuple[str, ...] = ()
+    spool: Spool | None = field(default=None, repr=False, compare=False)
+    """Where large files go while they arrive; the system's folder for temporary files if not given."""
+    gate: Gate = field(default=OPEN, repr=False, compare=False)
+    """What every request to the provider passes first."""
 
 
 class ProviderErrorCode(StrEnum):
@@ -72,6 +117,9 @@ class ProviderErrorCode(StrEnum):
     BAD_RESPONSE = "PROVIDER_BAD_RESPONSE"
     TOO_LARGE = "PROVIDER_TOO_LARGE"
     HOST_REFUSED = "ATTACHMENT_HOST_REFUSED"
+    ADDRESS_REFUSED = "PROVIDER_ADDRESS_REFUSED"
+    CONFLICT = "PROVIDER_CONFLICT"
+    INVALID = "PROVIDER_INVALID"
 
 
 RETRYABLE = frozenset(
@@ -87,12 +135,16 @@ RETRYABLE = frozenset(
 class ProviderError(Exception):
     """An exchange with the provider failed. `detail` is for an administrator: never a token, never a patient's data."""
 
-    def __init__(self, code: ProviderErrorCode, detail: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, code: ProviderErrorCode, detail: str, *, retry_after: float | None = None, asked: bool = True
+    ) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
         self.retry_after = retry_after
         """Seconds that the provider asked us to wait (RFC 9110, 10.2.3), if it did."""
+        self.asked = asked
+        """Whether the provider was asked at all. Where the gate was closed it was not, and no attempt is used up."""
 
     @property
     def retryable(self) -> bool:
@@ -180,6 +232,8 @@ class Unreadable:
 
     reference: str
     reason: str
+    code: ProviderErrorCode | None = None
+    """Where it is the exchange that failed, and not the resource."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,15 +247,28 @@ class Page:
     server_time: datetime | None
     """The provider's clock (the Date header): what the incremental cursor is made of."""
     since_applied: bool
-    """Whether the `self` link shows that `_lastUpdated` was really applied."""
+    """Whether `_lastUpdated` was really applied: a probe has shown that it is, or the `self` link says so."""
+    restarted: bool = False
+    """The page that was asked for could not be had: this is the first one of a new listing, and its links lead through it
+    all. What was listed before may come again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """An attachment's bytes and the type that the server declared for them (empty where it declared none)."""
+    """An attachment's bytes and the type that the server declared for them (empty where it declared none). A large one
+    lies in `file`, which whoever fetched it closes; `data` is empty then."""
 
     data: bytes = field(repr=False)
     content_type: str
+    file: Spooled | None = None
+
+    @property
+    def content(self) -> Content:
+        return self.data if self.file is None else self.file
+
+    def close(self) -> None:
+        if self.file is not None:
+            self.file.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +281,40 @@ class Capability:
 
 
 @dataclass(frozen=True, slots=True)
+class Probed:
+    """A server tried out: the card for people, and the facts for the next run."""
+
+    card: tuple[Capability, ...]
+    strategy: Strategy
+
+
+PATIENT_UPDATE = "Patient update (If-Match)"
+"""The line of the capability card that says whether details can be written back."""
+
+
+class PatientField(StrEnum):
+    """The details of a patient that a provider holds too."""
+
+    NAME = "name"
+    BIRTH_DATE = "birth_date"
+    EMAIL = "email"
+    PHONE = "phone"
+    ADDRESS = "address"
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderPatient:
-    """Who the provider says that the patient is; birth date in ISO 8601, possibly partial."""
+    """Who the provider says that the patient is; birth date in ISO 8601, possibly partial.
+
+    `details` has every field, empty where the provider holds nothing; `version_id` is empty where the server keeps no
+    versions; `resource` is what was read, for an update that leaves the rest of it alone."""
 
     reference: str
     name: str
     birth_date: str
+    version_id: str = ""
+    details: Mapping[PatientField, str] = field(default_factory=dict[PatientField, str], repr=False)
+    resource: bytes = field(default=b"", repr=False)
 
 
 class Provider(Protocol):
@@ -232,18 +327,44 @@ class Provider(Protocol):
         """Reads the patient. `NOT_FOUND` or `GONE` where the provider knows none under this id."""
         ...
 
+    async def update_patient(self, patient: ProviderPatient, changes: Mapping[PatientField, str]) -> ProviderPatient:
+        """Changes some details of the patient as it was read, and nothing else; the patient as it is then.
+
+        `CONFLICT` where it is no longer what was read, `INVALID` where the values are not accepted, `FORBIDDEN` or
+        `NOT_SUPPORTED` where nothing may be changed. After `TIMEOUT` or `UNREACHABLE` it may have been changed or not."""
+        ...
+
     async def page(
         self, resource_type: str, patient_id: str, *, since: datetime | None = None, link: str | None = None
     ) -> Page:
         """The first page of a patient's resources of a type (changed after `since`), or the page that `link` names.
 
-        A link to another origin is refused with `BAD_RESPONSE`."""
+        A link to another origin is refused with `BAD_RESPONSE`. A page that is too large is asked for again in smaller
+        parts; where `link` has expired, or no smaller part of it can be asked for, the listing begins anew (`restarted`)."""
+        ...
+
+    async def read(self, reference: str) -> Entry:
+        """One resource by its reference. `GONE` where it was deleted, `NOT_FOUND` where there is none."""
         ...
 
     async def fetch(self, attachment: Attachment) -> Fetched:
         """The attachment's bytes; inline ones at once. `HOST_REFUSED` where its address is not allowed, `TOO_LARGE` over the limit."""
         ...
 
-    async def probe(self) -> list[Capability]:
-        """What this server does, tried out rather than believed."""
+    async def fetch_many(self, attachments: Sequence[Attachment]) -> list[Fetched | ProviderError]:
+        """What `fetch` gives or raises for each, in their order; small files of the server's own in few exchanges."""
+        ...
+
+    async def probe(self, patient_id: str | None = None) -> Probed:
+        """What this server does, tried out rather than believed, with a patient where there is one. Never writes."""
+        ...
+
+    @property
+    def learnt(self) -> Strategy:
+        """What is known of the server by now: the connection's strategy, and what this connection has met with since."""
+        ...
+
+    @property
+    def surprised(self) -> bool:
+        """Whether the server has refused a listing as not supported: what is known of it may be wrong by now."""
         ...

@@ -24,6 +24,11 @@ async def get(session: AsyncSession, actor: Actor, provider_id: UUID) -> Provide
     return await session.scalar(visible(actor).where(Provider.id == provider_id))
 
 
+async def get_locked(session: AsyncSession, actor: Actor, provider_id: UUID) -> Provider | None:
+    """For a change: nobody else changes the row until the transaction ends."""
+    return await session.scalar(visible(actor).where(Provider.id == provider_id).with_for_update())
+
+
 async def by_ids(session: AsyncSession, _actor: Actor, ids: Sequence[UUID]) -> dict[UUID, Provider]:
     """For edges of rows that the caller may see already: the name of a patient's provider."""
     rows = await session.scalars(select(Provider).where(Provider.id.in_(ids)))
@@ -33,6 +38,12 @@ async def by_ids(session: AsyncSession, _actor: Actor, ids: Sequence[UUID]) -> d
 async def provider(session: AsyncSession, provider_id: UUID) -> Provider | None:
     """For workers, who act on an accepted request."""
     return await session.get(Provider, provider_id)
+
+
+async def provider_locked(session: AsyncSession, provider_id: UUID) -> Provider | None:
+    """The same, for a change."""
+    statement = select(Provider).where(Provider.id == provider_id, Provider.deleted_at.is_(None)).with_for_update()
+    return await session.scalar(statement.execution_options(populate_existing=True))
 
 
 async def provider_by_name(session: AsyncSession, name: str) -> Provider | None:
@@ -55,6 +66,10 @@ def visible_platforms(actor: Actor) -> Select[Platform]:
 
 async def get_platform(session: AsyncSession, actor: Actor, platform_id: UUID) -> Platform | None:
     return await session.scalar(visible_platforms(actor).where(Platform.id == platform_id))
+
+
+async def get_platform_locked(session: AsyncSession, actor: Actor, platform_id: UUID) -> Platform | None:
+    return await session.scalar(visible_platforms(actor).where(Platform.id == platform_id).with_for_update())
 
 
 async def platforms_by_ids(session: AsyncSession, _actor: Actor, ids: Sequence[UUID]) -> dict[UUID, Platform]:

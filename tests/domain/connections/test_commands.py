@@ -1,10 +1,8 @@
 """Making connections and recording how they answer."""
 
-from uuid import uuid4
-
 import pytest
 
-from app.connectors.provider.port import Auth, AuthKind, Capability
+from app.connectors.provider.port import Auth, AuthKind
 from app.core.errors import ErrorCode, Refusal
 from app.core.resources import Resources
 from app.domain.connections import commands, queries
@@ -114,24 +112,6 @@ async def test_patients_go_to_the_platform_only_where_there_is_one(resources: Re
         async with resources.db.transaction() as session:
             await factories.platform(session, resources.vault, "https://care.example.test")
     assert found == [False, True, False]
-
-
-async def test_what_a_probe_found_is_kept_as_the_card(resources: Resources) -> None:
-    async with resources.db.transaction() as session:
-        provider_id = (await factories.provider(session, resources.vault, URL)).id
-    card = [Capability("DocumentReference search", False, "403"), Capability("_lastUpdated", True, "")]
-    async with resources.db.transaction() as session:
-        await commands.record_probe(session, provider_id, card)
-    ((status, lines, checked),) = await rows(
-        resources, "SELECT health_status, capabilities, health_checked_at IS NOT NULL FROM providers"
-    )
-    assert (status, checked) == ("DEGRADED", True)
-    assert lines[0] == {"name": "DocumentReference search", "supported": False, "detail": "403"}
-
-    async with resources.db.transaction() as session:
-        await commands.record_unreachable(session, provider_id, "no answer")
-        await commands.record_unreachable(session, uuid4(), "a provider that is gone")
-    assert await rows(resources, "SELECT health_status, health_detail FROM providers") == [("UNREACHABLE", "no answer")]
 
 
 async def test_a_connection_is_seen_by_administrators_and_dieticians(resources: Resources, people: People) -> None:

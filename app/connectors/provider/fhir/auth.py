@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 import uuid
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlencode
@@ -15,15 +16,24 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from app.connectors.http import Answer
+from app.connectors.http import Answer, Room
 from app.connectors.provider.fhir.resources import SmartConfiguration, Token, TokenError
-from app.connectors.provider.fhir.transport import Transport, bad_response, decode, failure, resolve, same_origin
+from app.connectors.provider.fhir.transport import (
+    FHIR_JSON,
+    Transport,
+    bad_response,
+    decode,
+    failure,
+    resolve,
+    same_origin,
+)
 from app.connectors.provider.port import Auth, AuthKind, Connection, ProviderError, ProviderErrorCode
 
 TOKEN_BYTES = 1024 * 1024
 ASSERTION_SECONDS = 240
 RENEW_BEFORE_SECONDS = 30
 UNTOLD_LIFETIME_SECONDS = 300
+LONGEST_LIFETIME_SECONDS = 86_400
 P384_BITS = 384
 
 
@@ -196,10 +206,11 @@ _TOKEN_ERRORS = frozenset(
 
 
 def _lifetime(told: object) -> float:
+    if isinstance(told, str) and told.isascii() and told.isdecimal() and len(told) <= 10:
+        told = int(told)
+    # Compared before it is a float: JSON's integers may be too large for one.
     if isinstance(told, int | float) and told > 0:
-        return float(told)
-    if isinstance(told, str) and told.isascii() and told.isdecimal():
-        return float(told)
+        return float(min(told, LONGEST_LIFETIME_SECONDS))
     return UNTOLD_LIFETIME_SECONDS
 
 
@@ -213,22 +224,43 @@ class Session:
         smart = connection.auth.kind is AuthKind.SMART_BACKEND
         self.credentials: Credentials = SmartBackend(connection, base, transport) if smart else Fixed(connection.auth)
 
-    async def ask(self, url: httpx.URL, accept: str, *, cap: int, form: dict[str, str] | None = None) -> Answer:
-        """GET, or POST of a form. The answer, whatever its status. Raises `BAD_RESPONSE` for another origin."""
+    async def ask(
+        self,
+        url: httpx.URL,
+        accept: str,
+        *,
+        cap: int | Room,
+        form: dict[str, str] | None = None,
+        resource: bytes | None = None,
+        method: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """GET, or POST of a form or of a resource. The answer, whatever its status. Raises `BAD_RESPONSE` for another
+        origin."""
         if not same_origin(url, self.base):
             raise bad_response("a link leads to another origin than the base address")
-        headers = {"Accept": accept}
-        content = None
+        headers = {"Accept": accept, **(headers or {})}
+        content = resource
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
             content = urlencode(form).encode()
-        method = "GET" if form is None else "POST"
+        elif resource is not None:
+            headers["Content-Type"] = FHIR_JSON
+        verb = method or ("GET" if content is None else "POST")
         authorization = await self.credentials.header()
-        answer = await self.transport.send(method, url, _with(headers, authorization), cap=cap, content=content)
-        if answer.status == HTTPStatus.UNAUTHORIZED and await self.credentials.renew(authorization):
+        answer = await self.transport.send(verb, url, _with(headers, authorization), cap=cap, content=content)
+        if _refuses_token(answer) and await self.credentials.renew(authorization):
             authorization = await self.credentials.header()
-            answer = await self.transport.send(method, url, _with(headers, authorization), cap=cap, content=content)
+            answer = await self.transport.send(verb, url, _with(headers, authorization), cap=cap, content=content)
         return answer
+
+
+def _refuses_token(answer: Answer) -> bool:
+    """401, or an OperationOutcome that says `login` or `expired` under another status."""
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return True
+    problem = failure(answer) if answer.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN) else None
+    return problem is not None and problem.code is ProviderErrorCode.UNAUTHORIZED
 
 
 def _with(headers: dict[str, str], authorization: str) -> dict[str, str]:

@@ -1,33 +1,44 @@
 """A Primary Healthcare Provider that speaks FHIR R4."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import tempfile
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 
-from app.connectors.http import Answer, open_client
-from app.connectors.provider.fhir import attachments, mapping, probe
+from app.connectors.guard import Resolver, look_up
+from app.connectors.http import open_client
+from app.connectors.provider.fhir import attachments, mapping, patients, probe
 from app.connectors.provider.fhir.auth import Session
-from app.connectors.provider.fhir.bundles import read_page
+from app.connectors.provider.fhir.batch import Batches
+from app.connectors.provider.fhir.bundles import read_page, read_resource
+from app.connectors.provider.fhir.paging import Paging, Wanted
 from app.connectors.provider.fhir.resources import Patient
-from app.connectors.provider.fhir.search import Manner, search
+from app.connectors.provider.fhir.search import Manner, facts
 from app.connectors.provider.fhir.transport import FHIR_JSON, Transport, bad_response, decode, failure, resolve
 from app.connectors.provider.port import (
     Attachment,
-    Capability,
     Connection,
+    Entry,
     Fetched,
     Page,
+    PatientField,
+    Probed,
     Provider,
     ProviderError,
     ProviderErrorCode,
     ProviderPatient,
+    Strategy,
 )
+from app.core.spool import Spool
 
 USER_AGENT = "healthrecords/0.1"
 RESOURCE_TYPES = ("DocumentReference", "DiagnosticReport")
+FETCHES_AT_ONCE = 8
 
 # Pages above this are decoded in a thread: they would hold up everything else on the loop.
 _QUICK_BYTES = 256 * 1024
@@ -43,44 +54,91 @@ class FhirProvider:
         self._session = session
         self._base = session.base
         self._file_hosts = attachments.allowed(connection.file_hosts)
-        self._manners = {resource_type: Manner() for resource_type in RESOURCE_TYPES}
+        self._room = attachments.room(connection.limits, connection.spool or Spool(Path(tempfile.gettempdir())))
+        known = connection.strategy
+        self._manners = {it: Manner.of(known.search(it)) for it in RESOURCE_TYPES}
+        self._paging = Paging(connection, session, self._manners)
+        self._batches = Batches(session, known.batch)
+        self._identities: dict[tuple[str, str], str] = {}
+        self.surprised = False
+
+    @property
+    def learnt(self) -> Strategy:
+        return Strategy(
+            searches=facts(self._manners),
+            page_size=self._paging.size if self._paging.shrunk else self._connection.strategy.page_size,
+            batch=self._batches.works,
+        )
 
     async def patient(self, patient_id: str) -> ProviderPatient:
         url = resolve(self._base, f"Patient/{_checked_id(patient_id)}")
         answer = await self._session.ask(url, FHIR_JSON, cap=self._connection.limits.page_bytes)
         if problem := failure(answer):
             raise problem
+        resource = decode(answer, Patient, "Patient")
         try:
-            return mapping.patient(decode(answer, Patient, "Patient"))
+            found = mapping.patient(resource)
         except mapping.Unfit as error:
             raise bad_response(f"a Patient with {error}") from error
+        if resource.id == patient_id:
+            # A server that merges patients answers with another: that one's identifiers are not our patient's.
+            self._identities |= mapping.identities(resource)
+            return patients.held(found, answer)
+        return found
+
+    async def update_patient(self, patient: ProviderPatient, changes: Mapping[PatientField, str]) -> ProviderPatient:
+        found = await patients.update(self._session, patient, changes)
+        return found or await self.patient(patient.reference.removeprefix("Patient/"))
 
     async def page(
         self, resource_type: str, patient_id: str, *, since: datetime | None = None, link: str | None = None
     ) -> Page:
-        answer = await (self._linked(link) if link else self._first(resource_type, patient_id, since))
-        if len(answer.body) > _QUICK_BYTES:
-            return await asyncio.to_thread(read_page, answer, resource_type, self._base)
-        return read_page(answer, resource_type, self._base)
-
-    async def _first(self, resource_type: str, patient_id: str, since: datetime | None) -> Answer:
-        manner = self._manners.get(resource_type)
-        if manner is None:
+        if resource_type not in self._manners:
             raise ProviderError(ProviderErrorCode.NOT_SUPPORTED, f"{resource_type[:50]} is not listed")
-        query = {"patient": _checked_id(patient_id), "_count": str(self._connection.page_size)}
-        return await search(self._session, resource_type, query, since, manner)
-
-    async def _linked(self, link: str) -> Answer:
-        answer = await self._session.ask(resolve(self._base, link), FHIR_JSON, cap=self._connection.limits.page_bytes)
-        if problem := failure(answer):
-            raise problem
-        return answer
+        wanted = Wanted(resource_type, _checked_id(patient_id), since)
+        try:
+            answer, restarted = await self._paging.answer(wanted, link)
+        except ProviderError as error:
+            self.surprised = self.surprised or error.code is ProviderErrorCode.NOT_SUPPORTED
+            raise
+        work = (answer, resource_type, self._base, self._identities)
+        large = len(answer.body) > _QUICK_BYTES
+        page = await asyncio.to_thread(read_page, *work) if large else read_page(*work)
+        applied = self._paging.applied(wanted, page.since_applied)
+        return replace(page, since_applied=applied, restarted=restarted)
 
     async def fetch(self, attachment: Attachment) -> Fetched:
-        return await attachments.fetch(self._session, attachment, self._file_hosts)
+        return await attachments.fetch(self._session, attachment, self._file_hosts, self._room)
 
-    async def probe(self) -> list[Capability]:
-        return await probe.probe(self._session, self._connection.auth)
+    async def read(self, reference: str) -> Entry:
+        resource_type, _, identity = reference.partition("/")
+        if resource_type not in RESOURCE_TYPES:
+            raise ProviderError(ProviderErrorCode.NOT_FOUND, "the reference is none of a document")
+        url = resolve(self._base, f"{resource_type}/{_checked_id(identity)}")
+        answer = await self._session.ask(url, FHIR_JSON, cap=self._connection.limits.page_bytes)
+        if problem := failure(answer):
+            raise problem
+        return read_resource(answer, resource_type, self._base)
+
+    async def fetch_many(self, attachments: Sequence[Attachment]) -> list[Fetched | ProviderError]:
+        found = await self._batches.fetch(attachments)
+        gate = asyncio.Semaphore(FETCHES_AT_ONCE)
+
+        async def outcome(place: int) -> Fetched | ProviderError:
+            if place in found:
+                return found[place]
+            async with gate:
+                try:
+                    return await self.fetch(attachments[place])
+                except ProviderError as error:
+                    return error
+
+        return await asyncio.gather(*(outcome(place) for place in range(len(attachments))))
+
+    async def probe(self, patient_id: str | None = None) -> Probed:
+        if patient_id is not None:
+            _checked_id(patient_id)
+        return await probe.probe(self._session, self._connection, RESOURCE_TYPES, patient_id)
 
 
 def _checked_id(patient_id: str) -> str:
@@ -89,7 +147,8 @@ def _checked_id(patient_id: str) -> str:
     return patient_id
 
 
-def _base_url(address: str) -> httpx.URL:
+def base_url(address: str) -> httpx.URL:
+    """A connection's address. Raises `ProviderError` for one that is none."""
     try:
         url = httpx.URL(address.strip().rstrip("/"))
     except (httpx.InvalidURL, ValueError) as error:
@@ -101,11 +160,15 @@ def _base_url(address: str) -> httpx.URL:
 
 
 @asynccontextmanager
-async def connect(connection: Connection) -> AsyncGenerator[Provider, None]:
+async def connect(connection: Connection, *, resolver: Resolver = look_up) -> AsyncGenerator[Provider, None]:
     """Opens a provider; nothing is sent yet. Raises `ProviderError` for an address that is none."""
-    base = _base_url(connection.base_url)
+    base = base_url(connection.base_url)
     limits = connection.limits
     async with open_client(
-        connect_seconds=limits.connect_seconds, read_seconds=limits.read_seconds, user_agent=USER_AGENT
+        connect_seconds=limits.connect_seconds,
+        read_seconds=limits.read_seconds,
+        user_agent=USER_AGENT,
+        allow=connection.networks,
+        resolver=resolver,
     ) as client:
-        yield FhirProvider(connection, Session(connection, base, Transport(client, limits)))
+        yield FhirProvider(connection, Session(connection, base, Transport(client, limits, connection.gate)))

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,10 +25,21 @@ from app.connectors.provider.port import (
 LONGEST_LINE = 1000
 
 _ID = re.compile(r"[A-Za-z0-9._~:|-]{1,255}")
+_UNKNOWN_STATUS = "a status that FHIR does not know"
 _YEAR = 4
 _MONTH = 7
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
-_RETRACTED = ("entered-in-error", "cancelled")
+# R4, value set diagnostic-report-status.
+_REPORT_STATUSES = {
+    **dict.fromkeys(
+        ("registered", "partial", "preliminary", "final", "amended", "corrected", "appended", "unknown"),
+        ResourceStatus.CURRENT,
+    ),
+    **dict.fromkeys(("entered-in-error", "cancelled"), ResourceStatus.ENTERED_IN_ERROR),
+}
+
+Known = Mapping[tuple[str, str], str]
+"""Which of our patients (`Patient/1`) has which business identifier (system, value)."""
 
 
 class Unfit(ValueError):
@@ -48,25 +59,23 @@ class _Read:
     relations: tuple[Relation, ...] = ()
 
 
-def entry(resource: dict[str, object], base: httpx.URL) -> Entry:
-    """Raises ValueError (`Unfit`, or msgspec's) or RecursionError where the resource is not what it should be."""
+def entry(resource: dict[str, object], base: httpx.URL, known: Known | None = None) -> Entry:
+    """A subject that is named by an identifier only is looked up in `known`.
+
+    Raises ValueError (`Unfit`, or msgspec's) or RecursionError where the resource is not what it should be."""
     kind = resource.get("resourceType")
     if kind == "DocumentReference":
         document = msgspec.convert(resource, fhir.DocumentReference)
-        return _entry(resource, document, document.subject, _document_reference(document, base), base)
+        subject = _subject(document.subject, document.contained, base, known or {})
+        return _entry(resource, document, subject, _document_reference(document, base))
     if kind == "DiagnosticReport":
         report = msgspec.convert(resource, fhir.DiagnosticReport)
-        return _entry(resource, report, report.subject, _diagnostic_report(report, base), base)
+        subject = _subject(report.subject, report.contained, base, known or {})
+        return _entry(resource, report, subject, _diagnostic_report(report, base))
     raise Unfit("a resource of a kind that holds no document")
 
 
-def _entry(
-    resource: dict[str, object],
-    typed: fhir.Resource,
-    subject: fhir.Reference | None,
-    read: _Read,
-    base: httpx.URL,
-) -> Entry:
+def _entry(resource: dict[str, object], typed: fhir.Resource, subject: str, read: _Read) -> Entry:
     if not valid_id(typed.id):
         raise Unfit("no usable id")
     meta = typed.meta or fhir.Meta()
@@ -76,7 +85,7 @@ def _entry(
         version_id=line(meta.version_id),
         last_updated=moment(meta.last_updated),
         digest=digest(resource),
-        subject=relative(subject.reference if subject else None, base),
+        subject=subject,
         status=read.status,
         type=read.type,
         title=read.title,
@@ -85,6 +94,32 @@ def _entry(
         attachments=read.attachments,
         relations=read.relations,
     )
+
+
+def _subject(subject: fhir.Reference | None, contained: list[object] | None, base: httpx.URL, known: Known) -> str:
+    """Whom a resource is about. A reference decides; a contained Patient, or an identifier in the reference's place, is
+    taken only for one whose identifier the server has shown us itself. Empty, or as it stands, where it stays unclear."""
+    if subject is None:
+        return ""
+    place = relative(subject.reference, base)
+    if place and not place.startswith("#"):
+        return place
+    named = _contained_identifiers(place[1:], contained or ()) if place else []
+    for it in [*named, subject.identifier]:
+        if it and it.system and it.value and (found := known.get((it.system, it.value))):
+            return found
+    return place
+
+
+def _contained_identifiers(wanted: str, contained: Iterable[object]) -> list[fhir.Identifier]:
+    for resource in contained:
+        try:
+            person = msgspec.convert(resource, fhir.ContainedPatient)
+        except msgspec.ValidationError:
+            continue  # Nobody: a contained resource can be anything.
+        if person.id == wanted and person.resource_type == "Patient":
+            return person.identifier or []
+    return []
 
 
 def _document_reference(document: fhir.DocumentReference, base: httpx.URL) -> _Read:
@@ -108,9 +143,11 @@ def _diagnostic_report(report: fhir.DiagnosticReport, base: httpx.URL) -> _Read:
     kind = document_type(report.code, report.category)
     period = report.effective_period
     forms = tuple(attachment(each, base) for each in report.presented_form or ())
-    retracted = report.status in _RETRACTED
+    status = _REPORT_STATUSES.get(report.status or "unknown")
+    if status is None:
+        raise Unfit(_UNKNOWN_STATUS)
     return _Read(
-        status=ResourceStatus.ENTERED_IN_ERROR if retracted else ResourceStatus.CURRENT,
+        status=status,
         type=kind,
         title=_first_line(_names(report.code)) or _words(kind),
         date=_first_moment([report.effective_date_time, period.start if period else None, report.issued]),
@@ -132,7 +169,7 @@ def _status(status: str | None) -> ResourceStatus:
     try:
         return ResourceStatus(status or ResourceStatus.CURRENT)
     except ValueError as error:
-        raise Unfit("a status that FHIR does not know") from error
+        raise Unfit(_UNKNOWN_STATUS) from error
 
 
 def _words(kind: DocumentType) -> str:
@@ -187,6 +224,12 @@ def patient(resource: fhir.Patient) -> ProviderPatient:
     if not valid_id(resource.id):
         raise Unfit("no usable id")
     return ProviderPatient(f"Patient/{resource.id}", human_name(resource.name), line(resource.birth_date))
+
+
+def identities(resource: fhir.Patient) -> dict[tuple[str, str], str]:
+    """What the server knows the patient by, each leading to the reference."""
+    named = ((it.system, it.value) for it in resource.identifier or ())
+    return {(system, value): f"Patient/{resource.id}" for system, value in named if system and value}
 
 
 def attachment(found: fhir.Attachment, base: httpx.URL) -> Attachment:

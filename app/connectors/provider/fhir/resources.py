@@ -18,9 +18,15 @@ class CodeableConcept(Lenient):
     text: str | None = None
 
 
+class Identifier(Lenient):
+    system: str | None = None
+    value: str | None = None
+
+
 class Reference(Lenient):
     reference: str | None = None
     display: str | None = None
+    identifier: Identifier | None = None
 
 
 class Period(Lenient):
@@ -104,8 +110,17 @@ class DiagnosticReport(Resource):
 
 
 class Patient(Resource):
+    identifier: list[Identifier] | None = None
     name: list[HumanName] | None = None
     birth_date: str | None = None
+
+
+class ContainedPatient(Lenient):
+    """Only what says who it is."""
+
+    resource_type: str | None = None
+    id: str | None = None
+    identifier: list[Identifier] | None = None
 
 
 class Practitioner(Lenient):
@@ -157,7 +172,36 @@ class Bundle(Lenient):
     entry: list[msgspec.Raw] | None = None
 
 
-class Interaction(Lenient):
+class BatchBinary(Lenient):
+    """A Binary, or whatever else stands in its place. Its base64 is decoded on the way."""
+
+    resource_type: str | None = None
+    id: str | None = None
+    content_type: str | None = None
+    data: bytes | None = None
+
+
+class BatchResponse(Lenient):
+    """`status` is an HTTP status, with or without its reason («200 OK»)."""
+
+    status: str | None = None
+    outcome: msgspec.Raw = msgspec.Raw(b"")
+
+
+class BatchEntry(Lenient):
+    resource: BatchBinary | None = None
+    response: BatchResponse | None = None
+
+
+class BatchBundle(Lenient):
+    resource_type: str | None = None
+    type: str | None = None
+    entry: list[BatchEntry] | None = None
+
+
+class Coded(Lenient):
+    """An interaction of a resource or of the whole system."""
+
     code: str | None = None
 
 
@@ -165,15 +209,30 @@ class SearchParam(Lenient):
     name: str | None = None
 
 
+class Operation(Lenient):
+    name: str | None = None
+    definition: str | None = None
+
+
+class Extension(Lenient):
+    url: str | None = None
+
+
 class RestResource(Lenient):
     type: str | None = None
-    interaction: list[Interaction] | None = None
+    interaction: list[Coded] | None = None
     search_param: list[SearchParam] | None = None
+    operation: list[Operation] | None = None
+    versioning: str | None = None
+    supported_profile: list[str] | None = None
+    extension: list[Extension] | None = None
 
 
 class Rest(Lenient):
     mode: str | None = None
     resource: list[RestResource] | None = None
+    interaction: list[Coded] | None = None
+    operation: list[Operation] | None = None
 
 
 class CapabilityStatement(Lenient):

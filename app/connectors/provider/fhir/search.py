@@ -7,7 +7,7 @@ from http import HTTPStatus
 from app.connectors.http import Answer
 from app.connectors.provider.fhir.auth import Session
 from app.connectors.provider.fhir.transport import FHIR_JSON, failure, issues, resolve
-from app.connectors.provider.port import ProviderError, ProviderErrorCode
+from app.connectors.provider.port import ProviderError, ProviderErrorCode, SearchFacts, SinceFilter
 
 STATUSES = {
     "DocumentReference": "current,superseded,entered-in-error",
@@ -19,27 +19,49 @@ STATUSES = {
 
 @dataclass(slots=True)
 class Manner:
-    """How a server wants to be asked; learnt from its refusals, each lesson once."""
+    """How a server wants to be asked: what is known of it, and what its refusals teach, each lesson once."""
 
+    since: SinceFilter = SinceFilter.UNKNOWN
     post: bool = False
     """GET is refused with 405 (R4 3.1.0.12 allows POST on `_search` for every search)."""
-    ignore_since: bool = False
-    """`_lastUpdated` is refused."""
     status: bool = False
     """A search without `status` is refused (US Core lets a server demand it)."""
 
+    @classmethod
+    def of(cls, facts: SearchFacts) -> "Manner":
+        return cls(facts.since, facts.post, facts.status)
+
+    def facts(self, resource_type: str) -> SearchFacts:
+        return SearchFacts(resource_type, self.since, self.post, self.status)
+
+    @property
+    def sends_since(self) -> bool:
+        """A filter that is ignored is not sent: nothing must make its answer look filtered."""
+        return self.since in (SinceFilter.UNKNOWN, SinceFilter.APPLIED)
+
+
+def facts(manners: dict[str, Manner]) -> tuple[SearchFacts, ...]:
+    """What is out of the ordinary, in one order: equal where nothing was learnt."""
+    found = (manner.facts(it) for it, manner in sorted(manners.items()))
+    return tuple(it for it in found if it != SearchFacts(it.resource_type))
+
 
 async def search(
-    session: Session, resource_type: str, query: dict[str, str], since: datetime | None, manner: Manner
+    session: Session,
+    resource_type: str,
+    query: dict[str, str],
+    since: datetime | None,
+    manner: Manner,
+    cap: int | None = None,
 ) -> Answer:
     """The first page. Raises `ProviderError` where every manner is refused."""
     while True:
         asked = dict(query)
-        if since is not None and not manner.ignore_since:
+        if since is not None and manner.sends_since:
             asked["_lastUpdated"] = f"ge{instant(since)}"
         if manner.status:
             asked["status"] = STATUSES[resource_type]
-        answer = await _ask(session, resource_type, asked, manner)
+        answer = await ask(session, resource_type, asked, post=manner.post, cap=cap)
         problem = failure(answer)
         if problem is None:
             return answer
@@ -47,9 +69,12 @@ async def search(
             raise problem
 
 
-async def _ask(session: Session, resource_type: str, query: dict[str, str], manner: Manner) -> Answer:
-    cap = session.limits.page_bytes
-    if manner.post:
+async def ask(
+    session: Session, resource_type: str, query: dict[str, str], *, post: bool, cap: int | None = None
+) -> Answer:
+    """A search once, by GET or POST; the answer, whatever its status."""
+    cap = cap or session.limits.page_bytes
+    if post:
         return await session.ask(resolve(session.base, f"{resource_type}/_search"), FHIR_JSON, cap=cap, form=query)
     return await session.ask(resolve(session.base, resource_type).copy_merge_params(query), FHIR_JSON, cap=cap)
 
@@ -62,7 +87,7 @@ def _learn(manner: Manner, answer: Answer, problem: ProviderError, asked: dict[s
     elif refused and "status" not in asked and _demands_status(answer):
         manner.status = True
     elif refused and "_lastUpdated" in asked:
-        manner.ignore_since = True
+        manner.since = SinceFilter.REFUSED
     else:
         return False
     return True

@@ -7,9 +7,11 @@ from typing import TypeVar
 import httpx
 import msgspec
 
-from app.connectors.http import Answer, Garbled, TooLarge, exchange, origin, retry_after
+from app.connectors.guard import AddressRefused
+from app.connectors.http import Answer, Garbled, Room, TooLarge, exchange, judge, origin, retry_after
 from app.connectors.provider.fhir.resources import Issue, OperationOutcome
 from app.connectors.provider.port import Limits, ProviderError, ProviderErrorCode
+from app.core.gate import OPEN, Closed, Gate, Outcome
 
 FHIR_JSON = "application/fhir+json"
 
@@ -44,6 +46,14 @@ _BY_STATUS = {
 }
 
 
+# What a failed exchange says about the connection. The rest says nothing: it was never sent, or it is about our own rules.
+_WITHOUT_ANSWER = {
+    ProviderErrorCode.UNREACHABLE: Outcome.FAILED,
+    ProviderErrorCode.TIMEOUT: Outcome.FAILED,
+    ProviderErrorCode.TOO_LARGE: Outcome.WELL,
+}
+
+
 def bad_response(detail: str) -> ProviderError:
     return ProviderError(ProviderErrorCode.BAD_RESPONSE, detail)
 
@@ -62,23 +72,51 @@ def resolve(base: httpx.URL, link: str) -> httpx.URL:
 
 
 class Transport:
-    """Sends requests as they are, without any authorisation of its own."""
+    """Sends requests as they are, without any authorisation of its own, through the gate of the connection."""
 
-    def __init__(self, client: httpx.AsyncClient, limits: Limits) -> None:
+    def __init__(self, client: httpx.AsyncClient, limits: Limits, gate: Gate = OPEN) -> None:
         self._client = client
         self._limits = limits
+        self._gate = gate
 
     async def send(
-        self, method: str, url: httpx.URL, headers: Mapping[str, str], *, cap: int, content: bytes | None = None
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str],
+        *,
+        cap: int | Room,
+        content: bytes | None = None,
+        elsewhere: bool = False,
     ) -> Answer:
-        """The answer, whatever its status. Raises `ProviderError` where there is none."""
+        """The answer, whatever its status. Raises `ProviderError` where there is none. What is `elsewhere` says nothing
+        about the connection, and the connection nothing about it."""
+        try:
+            async with (OPEN if elsewhere else self._gate).passing() as passage:
+                try:
+                    answer = await self._exchange(method, url, headers, cap, content)
+                except ProviderError as error:
+                    if error.code in _WITHOUT_ANSWER:
+                        passage.note(_WITHOUT_ANSWER[error.code])
+                    raise
+                judge(passage, answer, failed=_is_down(answer))
+                return answer
+        except Closed as closed:
+            code = ProviderErrorCode.THROTTLED if closed.throttled else ProviderErrorCode.UNAVAILABLE
+            raise ProviderError(code, str(closed), retry_after=closed.seconds, asked=False) from closed
+
+    async def _exchange(
+        self, method: str, url: httpx.URL, headers: Mapping[str, str], cap: int | Room, content: bytes | None
+    ) -> Answer:
         try:
             request = self._client.build_request(method, url, headers=headers, content=content)
             return await exchange(self._client, request, seconds=self._limits.total_seconds, cap=cap)
         except TooLarge as error:
-            raise ProviderError(ProviderErrorCode.TOO_LARGE, f"the answer is larger than {cap} bytes") from error
+            raise ProviderError(ProviderErrorCode.TOO_LARGE, str(error)) from error
         except Garbled as error:
             raise bad_response(str(error)) from error
+        except AddressRefused as error:
+            raise ProviderError(ProviderErrorCode.ADDRESS_REFUSED, str(error)) from error
         except (httpx.ConnectTimeout, httpx.ConnectError) as error:
             detail = str(error) or "the server did not take the connection in time"
             raise ProviderError(ProviderErrorCode.UNREACHABLE, detail) from error
@@ -115,6 +153,14 @@ def failure(answer: Answer) -> ProviderError | None:
     says = f" with OperationOutcome {', '.join(_word(name) for name in named[:3])}" if named else ""
     turned = " and leads to another address" if answer.headers.get("location") else ""
     return ProviderError(code, f"the server answered {answer.status}{says}{turned}", retry_after=_wait(answer))
+
+
+def _is_down(answer: Answer) -> bool:
+    """Whether the server could not do its part; a 500 around «deleted» is an answer like any other."""
+    if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return False
+    problem = failure(answer)
+    return problem is not None and problem.code in (ProviderErrorCode.UNAVAILABLE, ProviderErrorCode.TIMEOUT)
 
 
 def _by_status(status: int) -> ProviderErrorCode:
