@@ -53,6 +53,12 @@ class SyncError:
     retryable: bool = strawberry.field(description="Whether another try is likely to help.")
 
 
+def in_words(code: str) -> SyncError:
+    """A code of the catalogue, in words."""
+    advice = catalogue.advice(code)
+    return SyncError(code=code, message=advice.message, steps=list(advice.steps), retryable=advice.retryable)
+
+
 @strawberry.type(description="How much of one resource type a run has seen.")
 class SyncCoverage:
     resource_type: str = strawberry.field(description="The FHIR resource type.")
@@ -103,12 +109,7 @@ class SyncRun(Node):
 
     @strawberry.field(description="Why it failed, or why it waits for another try.")
     def error(self, root: Run) -> SyncError | None:
-        if root.error_code is None:
-            return None
-        advice = catalogue.advice(root.error_code)
-        return SyncError(
-            code=root.error_code, message=advice.message, steps=list(advice.steps), retryable=advice.retryable
-        )
+        return in_words(root.error_code) if root.error_code else None
 
     @strawberry.field(description="Whose documents it brings.")
     async def patient(self, root: Run, info: Info) -> Annotated["Patient", strawberry.lazy("app.api.patients")]:
@@ -270,10 +271,18 @@ class SyncMutation:
     @strawberry.mutation(permission_classes=[SignedIn], description="Starts another run that takes up what is missing.")
     @refusable(SyncRunPayload)
     async def sync_retry(
-        self, info: Info, run_id: Annotated[strawberry.ID, strawberry.argument(description="The run.")]
+        self,
+        info: Info,
+        run_id: Annotated[strawberry.ID, strawberry.argument(description="The run.")],
+        everything: Annotated[
+            bool,
+            strawberry.argument(
+                description="Whether the care platform is offered again what it refused for good or what was removed there."
+            ),
+        ] = False,
     ) -> SyncRunPayload:
         row_id = ids.decode(run_id, "SyncRun", "runId")
-        run: Any = await info.context.execute(commands.retry, info.context.actor, row_id)
+        run: Any = await info.context.execute(commands.retry, info.context.actor, row_id, everything=everything)
         return SyncRunPayload(sync_run=run)
 
 

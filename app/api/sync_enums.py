@@ -34,6 +34,7 @@ described(
     "What a run compares.",
     INCREMENTAL="What the provider says has changed since the last run.",
     FULL="Everything; notices what is gone.",
+    RETRY="What another run has failed at, and nothing else; asked for by `syncRetry`.",
 )
 described(
     RunTrigger, "SyncTrigger", "Who asked for a run.", MANUAL="A person.", AUTOMATIC="A schedule or the provider."

@@ -1,12 +1,13 @@
 """PostgreSQL: the only truth. One request field or one unit of work is one transaction, and the edge commits it."""
 
 import enum
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from asyncpg import PostgresError
 from sqlalchemy import DateTime, Enum, MetaData, Text, Uuid, event, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -65,6 +66,22 @@ def outbox(session: AsyncSession) -> Outbox:
     return box
 
 
+async def copy(
+    session: AsyncSession, table: type[Base], columns: Sequence[str], rows: Sequence[Sequence[object]]
+) -> None:
+    """Adds many rows by COPY. Columns that are not named get their defaults; JSON is passed as text."""
+    if not rows:
+        return
+    connection = await session.connection()
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert raw is not None
+    try:
+        await raw.copy_records_to_table(table.__tablename__, records=rows, columns=columns)
+    except PostgresError as error:
+        # The driver's own error, in the shape that everybody here knows.
+        raise DBAPIError(f"COPY {table.__tablename__}", None, error) from error
+
+
 async def one_at_a_time(session: AsyncSession, key: str) -> None:
     """Whoever does this with the same key comes one after the other, until the transaction ends."""
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
@@ -76,14 +93,24 @@ UNREACHABLE = (OperationalError, InterfaceError, PoolTimeoutError, ConnectionErr
 def unavailable(error: BaseException) -> Refusal | None:
     """The refusal that a caller sees when the database is away or overloaded; None for any other error."""
     if isinstance(error, DBAPIError):
-        # 57P01 to 57P05: starting up, shutting down; 53300: too many connections (PostgreSQL, appendix A).
+        # 08…: the connection broke; 57P01 to 57P05: starting up, shutting down; 53300: too many connections (PostgreSQL,
+        # appendix A).
         state = str(getattr(error.orig, "sqlstate", ""))
-        away = error.connection_invalidated or isinstance(error, UNREACHABLE) or state.startswith(("57P", "533"))
+        away = error.connection_invalidated or isinstance(error, UNREACHABLE) or state.startswith(("08", "57P", "533"))
     else:
         away = isinstance(error, UNREACHABLE)
     if away:
         return Refusal(ErrorCode.UNAVAILABLE, "The records cannot be reached at the moment. Please try again shortly.")
     return None
+
+
+CONTENDED = ("40P01", "55P03")
+"""Deadlock detected, lock not available in time (PostgreSQL, appendix A)."""
+
+
+def is_contended(error: BaseException) -> bool:
+    """Whether a transaction failed only because of others at the same rows: the next one may do better."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", "") in CONTENDED
 
 
 class Database:
@@ -121,6 +148,8 @@ def create_engine(url: str, pool_size: int) -> AsyncEngine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=2,
+        # What is bound to a statement is health data, and errors end in logs.
+        hide_parameters=True,
         connect_args={
             "timeout": 5,
             "server_settings": {

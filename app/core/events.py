@@ -1,13 +1,13 @@
 """Events are rows: `seq` is contiguous in each stream and grows in the order of commits, because the stream's counter
 stays locked until the transaction ends. They carry ids only; readers look at the rows with their own rights."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -31,6 +31,24 @@ class Event(Base):
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
+APPEND = text(
+    """
+    WITH added AS (
+      SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:ids AS text[])) WITH ORDINALITY AS a (kind, ids, place)
+    ), counted AS (
+      INSERT INTO event_stream AS s (stream, seq) SELECT CAST(:stream AS text), count(*) FROM added
+      ON CONFLICT (stream) DO UPDATE SET seq = s.seq + excluded.seq
+      RETURNING seq
+    ), written AS (
+      INSERT INTO event (stream, seq, kind, ids)
+      SELECT :stream, counted.seq - (SELECT count(*) FROM added) + place, kind, CAST(ids AS jsonb) FROM added, counted
+    )
+    SELECT seq FROM counted
+    """
+)
+"""Counter and events in one statement: whole pages are told of in one go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Happened:
     """What happened, and to which rows: `{"document": id}`."""
@@ -42,21 +60,14 @@ class Happened:
 async def append(session: AsyncSession, stream: str, happened: Sequence[Happened]) -> int:
     """Adds to a stream and returns its last `seq`. A transaction that writes to several streams does so in one order
     (the run's before the watcher's), or two of them could wait for each other."""
-    count = len(happened)
-    last = await session.scalar(
-        insert(EventStream)
-        .values(stream=stream, seq=count)
-        .on_conflict_do_update(index_elements=[EventStream.stream], set_={"seq": EventStream.seq + count})
-        .returning(EventStream.seq)
-    )
-    if last is None or not count:
-        return last or 0
-    rows = [
-        {"stream": stream, "seq": last - count + i, "kind": it.kind, "ids": {k: str(v) for k, v in it.ids.items()}}
-        for i, it in enumerate(happened, start=1)
-    ]
-    await session.execute(insert(Event), rows)
-    outbox(session).pokes[stream] = last
+    words = {
+        "stream": stream,
+        "kinds": [str(it.kind) for it in happened],
+        "ids": [json.dumps({name: str(row) for name, row in it.ids.items()}) for it in happened],
+    }
+    last: int = (await session.execute(APPEND, words)).scalar_one()
+    if happened:
+        outbox(session).pokes[stream] = last
     return last
 
 

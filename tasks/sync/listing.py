@@ -1,39 +1,70 @@
 """The provider's side of a run: its pages, one after the other, each with the files of what is new in it."""
 
-import asyncio
 import itertools
-import random
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from app.connectors.provider.port import (
-    Attachment,
     Entry,
-    Fetched,
     Page,
     Provider,
     ProviderError,
+    ProviderErrorCode,
     ResourceStatus,
+    Unreadable,
 )
 from app.core.resources import Resources
 from app.core.work import Claim
 from app.domain.documents import queries as documents
 from app.domain.documents import rules as document_rules
-from app.domain.documents.models import DocumentSource
-from app.domain.documents.rules import Contents, Incoming, IncomingFile
 from app.domain.sync import catalogue, queries, recording, rules
 from app.domain.sync.models import RunMode, RunStage
 from app.domain.sync.recording import Listed, Problem
+from tasks.runtime import may_try_again
+from tasks.sync.fetching import collect
+from tasks.sync.patience import patiently
 from tasks.sync.trip import Trip, recording_as
 
-FETCHES_AT_ONCE = 8
-TRIES = 3
+NAMED_AT_ONCE = 50
 MOST_PAGES = 10_000
 """A listing that names ever new pages is stopped too."""
 
 
 class Looped(Exception):
     """A listing names a page as the next that it has named before."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a run need not ask the database for with each page: the digest of every resource that is whole here, and the
+    references that it has listed itself."""
+
+    known: dict[str, bytes]
+    listed: set[str]
+    listings: Sequence[str]
+    """The resource types that it lists."""
+
+    def has(self, entry: Entry) -> bool:
+        """Whether a resource is here as it is."""
+        return self.known.get(entry.reference) == entry.digest
+
+    def note(self, listed: Listed) -> None:
+        """A page has been stored."""
+        self.listed.update(listed.references)
+        for incoming in listed.arrivals:
+            if incoming.contents.incomplete:
+                self.known.pop(incoming.entry.reference, None)
+            else:
+                self.known[incoming.entry.reference] = incoming.entry.digest
+
+
+async def remember(resources: Resources, trip: Trip, listings: Sequence[str]) -> Memory:
+    """What is here of the patient before a run lists anything."""
+    async with resources.db.reading() as session:
+        known = await documents.digests(session, trip.origin.provider_id, trip.origin.patient_id)
+        return Memory(known, await queries.references_listed(session, trip.run.id), listings)
 
 
 @dataclass(slots=True)
@@ -47,11 +78,17 @@ class Sorted:
 
 
 async def pages(
-    resources: Resources, claim: Claim, trip: Trip, provider: Provider, resource_type: str
+    resources: Resources,
+    claim: Claim,
+    trip: Trip,
+    provider: Provider,
+    memory: Memory,
+    resource_type: str,
 ) -> AsyncIterator[Listed]:
-    """From where the run stands to the last page. Whoever reads stores each page before asking for the next."""
+    """From where the run stands, or the one that it goes on with, to the last page. Whoever reads stores each page before
+    asking for the next."""
     async with resources.db.reading() as session:
-        stored = [it for it in await queries.pages(session, trip.run.id) if it.resource_type == resource_type]
+        stored = await queries.listing_so_far(session, trip.run, resource_type)
         cursor = await queries.cursor(session, trip.run)
     if stored and stored[-1].next_link is None:
         return
@@ -60,12 +97,15 @@ async def pages(
     links = {it.next_link for it in stored}
     filtered = stored[0].filtered if stored else None
     for number in itertools.count(len(stored) + 1):
-        page = await provider.page(resource_type, trip.run.provider_patient_id, since=since, link=link)
+        ask = partial(provider.page, resource_type, trip.run.provider_patient_id, since=since, link=link)
+        page = await patiently(ask)
         if filtered is None:
-            # A server that does not show that it applied the filter has listed everything.
-            filtered = since is not None and page.since_applied
-        listed = _blank(provider, resource_type, number, page, filtered=filtered)
-        yield await _with_files(resources, claim, trip, provider, page, listed)
+            # A server that does not show that it applied the filter has listed everything; an export never counts as that.
+            filtered = trip.run.export_id is not None or (since is not None and page.since_applied)
+        if page.restarted:
+            links.clear()
+        listed = _blank(memory, resource_type, number, page, filtered=filtered)
+        yield await _with_files(resources, claim, trip, provider, memory, page, listed)
         if page.next is None:
             return
         if page.next in links or number >= MOST_PAGES:
@@ -74,60 +114,93 @@ async def pages(
         link = page.next
 
 
-def _blank(provider: Provider, resource_type: str, number: int, page: Page, *, filtered: bool) -> Listed:
+async def named(
+    resources: Resources, claim: Claim, trip: Trip, provider: Provider, memory: Memory, references: Sequence[str]
+) -> AsyncIterator[Listed]:
+    """Single resources as if they stood on pages: what a retry takes up. Those that have been met already are left out."""
+    wanted = [it for it in references if it not in memory.listed]
+    async with resources.db.reading() as session:
+        stored = Counter(it.resource_type for it in await queries.pages(session, trip.run.id))
+    for resource_type, group in itertools.groupby(sorted(wanted), lambda it: it.partition("/")[0]):
+        for chunk in _chunks([*group], NAMED_AT_ONCE):
+            stored[resource_type] += 1
+            page, gone = await _read_all(claim, provider, chunk)
+            listed = _blank(memory, resource_type, stored[resource_type], page, filtered=False)
+            listed = replace(listed, references=chunk, gone=gone, expected=len(chunk), seen=len(chunk))
+            yield await _with_files(resources, claim, trip, provider, memory, page, listed)
+
+
+async def _read_all(claim: Claim, provider: Provider, references: Sequence[str]) -> tuple[Page, list[str]]:
+    """What cannot be read is a gap with its reason; what was deleted is none, and stands in a list of its own."""
+    entries: list[Entry] = []
+    unreadable: list[Unreadable] = []
+    gone: list[str] = []
+    for reference in references:
+        try:
+            entries.append(await patiently(partial(provider.read, reference)))
+        except ProviderError as error:
+            if may_try_again(claim, error):
+                raise
+            if error.code is ProviderErrorCode.GONE:
+                gone.append(reference)
+            else:
+                unreadable.append(Unreadable(reference, error.detail, error.code))
+    page = Page(tuple(entries), tuple(unreadable), next=None, total=None, server_time=None, since_applied=False)
+    return page, gone
+
+
+def _chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _blank(memory: Memory, resource_type: str, number: int, page: Page, *, filtered: bool) -> Listed:
     references = {entry.reference for entry in page.entries} | {it.reference for it in page.unreadable}
     return Listed(
         resource_type=resource_type,
         number=number,
         next_link=page.next,
         expected=page.total,
-        seen=len(references),
+        # What another page of this run has shown already is not seen twice: it would hide what was skipped.
+        seen=len(references - memory.listed),
         filtered=filtered,
+        references=sorted(references - memory.listed - {""}),
         server_time=page.server_time,
-        resource_types=provider.resource_types,
+        resource_types=memory.listings,
     )
 
 
 async def _with_files(
-    resources: Resources, claim: Claim, trip: Trip, provider: Provider, page: Page, listed: Listed
+    resources: Resources, claim: Claim, trip: Trip, provider: Provider, memory: Memory, page: Page, listed: Listed
 ) -> Listed:
-    async with resources.db.reading() as session:
-        references = [entry.reference for entry in page.entries]
-        known = await documents.sources(session, trip.origin.provider_id, trip.origin.patient_id, references)
-    found = sort_entries(page, known, trip)
-    if found.to_fetch:
+    found = sort_entries(page, memory, trip.run.provider_patient_id)
+    if found.to_fetch and trip.run.stage is not RunStage.FETCHING:
         async with recording_as(resources, claim) as session:
-            await recording.enter(session, trip.run.id, RunStage.FETCHING)
-    gate = asyncio.Semaphore(FETCHES_AT_ONCE)
-    fetched = await asyncio.gather(*(_collect(resources, claim, provider, gate, entry) for entry in found.to_fetch))
-    files = [file for incoming, _ in fetched for file in incoming.contents.files if file.size is not None]
-    repeated = sum(source.seen_run_id == trip.run.id for source in known.values())
+            trip.run.stage = (await recording.enter(session, trip.run.id, RunStage.FETCHING)).stage
+    arrivals, problems = await collect(resources, claim, provider, found.to_fetch)
+    files = [file for incoming in arrivals for file in incoming.contents.files if file.size is not None]
     return replace(
         listed,
-        # What another page of this run has shown already is not seen twice: it would hide what was skipped.
-        seen=listed.seen - repeated,
         unchanged=found.unchanged,
-        arrivals=[incoming for incoming, _ in fetched],
-        problems=[*found.problems, *(problem for _, problems in fetched for problem in problems)],
+        arrivals=arrivals,
+        problems=[*found.problems, *problems],
         skipped=found.skipped,
         fetched=len(files),
         bytes=sum(file.size or 0 for file in files),
     )
 
 
-def sort_entries(page: Page, known: dict[str, DocumentSource], trip: Trip) -> Sorted:
+def sort_entries(page: Page, memory: Memory, provider_patient_id: str) -> Sorted:
     """Which entries of a page are new or changed, which are as before, and which are refused."""
-    found = Sorted(problems=[Problem(it.reference, catalogue.ENTRY_UNREADABLE, it.reason) for it in page.unreadable])
+    found = Sorted(problems=[_unreadable(it) for it in page.unreadable])
     met: set[str] = set()
     for entry in page.entries:
-        source = known.get(entry.reference)
         if entry.reference in met:
             continue
         met.add(entry.reference)
-        if not rules.is_ours(entry, trip.run.provider_patient_id):
+        if not rules.is_ours(entry, provider_patient_id):
             found.problems.append(Problem(entry.reference, catalogue.SUBJECT_MISMATCH, "subject is another Patient"))
-        elif source is not None and _as_before(source, entry):
-            if source.seen_run_id == trip.run.id:
+        elif memory.has(entry):
+            if entry.reference in memory.listed:
                 found.skipped += 1
             else:
                 found.unchanged.append(entry.reference)
@@ -141,49 +214,9 @@ def sort_entries(page: Page, known: dict[str, DocumentSource], trip: Trip) -> So
     return found
 
 
-def _as_before(source: DocumentSource, entry: Entry) -> bool:
-    return source.digest == entry.digest and not source.incomplete and source.withdrawn_at is None
+def _unreadable(found: Unreadable) -> Problem:
+    return Problem(found.reference, found.code or catalogue.ENTRY_UNREADABLE, found.reason)
 
 
 def _is_empty(entry: Entry) -> bool:
     return all(attachment.empty for attachment in entry.attachments)
-
-
-async def _collect(
-    resources: Resources, claim: Claim, provider: Provider, gate: asyncio.Semaphore, entry: Entry
-) -> tuple[Incoming, list[Problem]]:
-    """The files of one resource. What was retracted is not fetched any more."""
-    wanted = [] if entry.status is ResourceStatus.ENTERED_IN_ERROR else [it for it in entry.attachments if not it.empty]
-    files: list[IncomingFile] = []
-    problems: list[Problem] = []
-    for position, attachment in enumerate(wanted):
-        try:
-            async with gate:
-                files.append(await _file(resources, provider, attachment, entry.title, position))
-        except ProviderError as error:
-            if error.retryable and not claim.last:
-                raise
-            problems.append(Problem(entry.reference, error.code, error.detail))
-            files.append(document_rules.missing(attachment, error.code, entry.title, position))
-    return Incoming(entry, Contents(tuple(files))), problems
-
-
-async def _file(
-    resources: Resources, provider: Provider, attachment: Attachment, title: str, position: int
-) -> IncomingFile:
-    fetched = await _patiently(provider, attachment)
-    reading = await resources.reader.read(fetched.data, attachment.content_type or fetched.content_type)
-    await resources.blobs.put(fetched.data)
-    return document_rules.arrived(attachment, fetched.data, reading, title, position)
-
-
-async def _patiently(provider: Provider, attachment: Attachment) -> Fetched:
-    """A hiccup costs a moment, not the page; what lasts is left to the next attempt of the whole run."""
-    for attempt in itertools.count(1):
-        try:
-            return await provider.fetch(attachment)
-        except ProviderError as error:
-            if not error.retryable or error.retry_after or attempt == TRIES:
-                raise
-            await asyncio.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311 - spreading load
-    raise AssertionError

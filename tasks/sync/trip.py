@@ -12,7 +12,7 @@ from app.connectors.provider.port import Connection
 from app.core import work
 from app.core.resources import Resources
 from app.core.work import Claim
-from app.domain.documents.recording import Origin
+from app.domain.documents.storing import Origin
 from app.domain.patients.models import Patient
 from app.domain.sync.models import SyncRun
 

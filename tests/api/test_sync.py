@@ -145,7 +145,7 @@ async def test_a_run_is_stopped_once_and_what_has_ended_well_is_not_retried(
         assert stopped["finishedAt"]
     again = (await client.change("SyncRetry", "syncRetry", runId=run["id"]))["syncRun"]
     assert again["id"] != run["id"]
-    assert again["mode"] == "FULL"
+    assert again["mode"] == "INCREMENTAL"
     async with resources.db.transaction() as session:
         row = await session.get(SyncRun, ids.decode(again["id"], "SyncRun"))
         assert row is not None

@@ -7,9 +7,11 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.core import work
 from app.core.db import Json
 from app.core.errors import invalid, not_found
-from app.domain.documents import queries, recording, rules
+from app.domain.documents import queries, rules, storing
+from app.domain.documents.events import UPLOADED
 from app.domain.documents.models import DocumentStatus, DocumentType, HealthcareDocument, SourceKind
 from app.domain.documents.policies import may_edit, may_upload
 from app.domain.documents.rules import Contents, IncomingFile
@@ -81,6 +83,7 @@ async def edit(session: AsyncSession, actor: Actor, document_id: UUID, upload: U
 async def delete(session: AsyncSession, actor: Actor, document_id: UUID) -> UUID:
     document = await _editable(session, actor, document_id)
     document.deleted_at = func.now()
+    await work.ask(session, UPLOADED, document.id)
     return document.id
 
 
@@ -102,8 +105,9 @@ async def _keep(
         document.content_hash, document.content = contents.hash, rules.excerpt(contents.text)
     session.add(document)
     await session.flush()
-    recording.add_version(session, document, contents, lines)
+    storing.add_version(session, document, contents, lines)
     await session.flush()
     words = contents.text if contents else (await queries.texts(session, [document.id])).get(document.id, "")
-    await recording.index(session, {document.id: words})
+    await storing.index(session, {document.id: words})
+    await work.ask(session, UPLOADED, document.id)
     await session.refresh(document)

@@ -155,8 +155,8 @@ class DocumentSource(BulkRecord, Base):
     """Whether the document's title, type, date and author are taken from here."""
     replaces: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     """References that this one replaces or transforms (DocumentReference.relatesTo)."""
-    seen_run_id: Mapped[UUID | None]
-    """The last complete listing that it was seen in."""
+    superseded: Mapped[bool] = mapped_column(server_default="false")
+    """Whether the provider itself calls it superseded, whatever replaces it here."""
     withdrawn_at: Mapped[datetime | None]
 
 
@@ -168,6 +168,7 @@ Index(
     unique=True,
 )
 Index("ix_document_sources_document_id", DocumentSource.document_id)
+Index("ix_document_sources_link_keys", DocumentSource.link_keys, postgresql_using="gin")
 Index(
     "ix_document_sources_replacing",
     DocumentSource.patient_id,

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, text
+from sqlalchemy import ARRAY, ColumnElement, Select, Text, all_, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core import page
@@ -27,6 +27,36 @@ SHOWN = (DocumentStatus.CURRENT, DocumentStatus.SUPERSEDED)
 """What lists show unless a status is asked for: what was withdrawn or retracted is never mistaken for valid."""
 DATED = func.coalesce(HealthcareDocument.date, text("'-infinity'::timestamptz"))
 HIGHLIGHT = "StartSel=<mark>, StopSel=</mark>, MaxFragments=1, MaxWords=24, MinWords=8"
+
+# Of two that replace each other the later one holds.
+UNSETTLED = text(
+    """
+    WITH succeeded AS (
+      SELECT DISTINCT target.document_id
+      FROM document_sources s
+      JOIN healthcare_documents successor ON successor.id = s.document_id AND successor.status IN ('CURRENT', 'SUPERSEDED')
+      CROSS JOIN unnest(s.replaces) AS replaced
+      JOIN document_sources target
+        ON target.patient_id = s.patient_id AND target.provider_id = s.provider_id AND target.reference = replaced
+       AND target.document_id <> s.document_id
+      WHERE s.patient_id = :patient_id AND s.provider_id = :provider_id AND cardinality(s.replaces) > 0
+        AND s.withdrawn_at IS NULL
+        AND NOT (
+          s.reference = ANY(target.replaces) AND target.withdrawn_at IS NULL
+          AND (coalesce(target.last_updated, '-infinity'), target.id) > (coalesce(s.last_updated, '-infinity'), s.id)
+        )
+    )
+    SELECT d.id, CASE WHEN it.document_id IS NULL THEN 'CURRENT' ELSE 'SUPERSEDED' END AS status
+    FROM healthcare_documents d LEFT JOIN succeeded it ON it.document_id = d.id
+    WHERE d.patient_id = :patient_id AND d.provider_id = :provider_id AND d.deleted_at IS NULL AND CASE d.status
+      WHEN 'CURRENT' THEN it.document_id IS NOT NULL
+      WHEN 'SUPERSEDED' THEN it.document_id IS NULL AND NOT EXISTS (
+        SELECT FROM document_sources own WHERE own.document_id = d.id AND own.leading AND own.superseded
+      )
+      ELSE false
+    END
+    """
+)
 
 
 class DocumentOrder(StrEnum):
@@ -100,7 +130,9 @@ async def get(session: AsyncSession, actor: Actor, document_id: UUID) -> Healthc
 
 
 async def get_locked(session: AsyncSession, actor: Actor, document_id: UUID) -> HealthcareDocument | None:
-    return await session.scalar(visible(actor).where(HealthcareDocument.id == document_id).with_for_update())
+    return await session.scalar(
+        visible(actor).where(HealthcareDocument.id == document_id).with_for_update(key_share=True)
+    )
 
 
 async def by_ids(session: AsyncSession, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, HealthcareDocument]:
@@ -220,8 +252,24 @@ async def sources_sharing(
     return rows.all()
 
 
+async def digests(session: AsyncSession, provider_id: UUID, patient_id: UUID) -> dict[str, bytes]:
+    """What is known of all of a patient's resources at a provider: a reference and the digest that it had. What is not whole
+    here, or was withdrawn, is left out: it has to be looked at again."""
+    row = DocumentSource
+    found = await session.execute(
+        select(func.array_agg(row.reference), func.array_agg(row.digest)).where(
+            row.provider_id == provider_id,
+            row.patient_id == patient_id,
+            row.withdrawn_at.is_(None),
+            ~row.incomplete,
+        )
+    )
+    references, known = found.one()
+    return dict(zip(references or (), known or (), strict=True))
+
+
 async def sources_unseen(
-    session: AsyncSession, provider_id: UUID, patient_id: UUID, run_id: UUID
+    session: AsyncSession, provider_id: UUID, patient_id: UUID, listed: Collection[str]
 ) -> Sequence[DocumentSource]:
     """What a complete listing did not show any more."""
     rows = await session.scalars(
@@ -229,10 +277,16 @@ async def sources_unseen(
             DocumentSource.provider_id == provider_id,
             DocumentSource.patient_id == patient_id,
             DocumentSource.withdrawn_at.is_(None),
-            DocumentSource.seen_run_id.is_distinct_from(run_id),
+            DocumentSource.reference != all_(cast([*listed], ARRAY(Text))),
         )
     )
     return rows.all()
+
+
+async def unsettled(session: AsyncSession, provider_id: UUID, patient_id: UUID) -> dict[UUID, DocumentStatus]:
+    """Documents whose status is not what the relations among the provider's resources say, with the status that is."""
+    rows = await session.execute(UNSETTLED, {"patient_id": patient_id, "provider_id": provider_id})
+    return {row.id: DocumentStatus(row.status) for row in rows}
 
 
 async def live_sources(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[DocumentSource]:
@@ -263,14 +317,11 @@ async def replaced(session: AsyncSession, provider_id: UUID, patient_id: UUID, r
 async def rows_locked(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, HealthcareDocument]:
     if not ids:
         return {}
-    rows = await session.scalars(select(HealthcareDocument).where(HealthcareDocument.id.in_(ids)).with_for_update())
-    return {row.id: row for row in rows}
+    # In one order; and not against rows that point here (logs, receipts): whoever writes those may hold the work row that
+    # the holder of the document is about to ask for.
+    statement = select(HealthcareDocument).where(HealthcareDocument.id.in_(ids)).order_by(HealthcareDocument.id)
+    return {row.id: row for row in await session.scalars(statement.with_for_update(key_share=True))}
 
 
-async def file_rows(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, tuple[File, HealthcareDocument]]:
-    rows = await session.execute(
-        select(File, HealthcareDocument)
-        .join(HealthcareDocument, HealthcareDocument.id == File.document_id)
-        .where(File.id.in_(ids))
-    )
-    return {row[0].id: (row[0], row[1]) for row in rows}
+async def document(session: AsyncSession, document_id: UUID) -> HealthcareDocument | None:
+    return await session.get(HealthcareDocument, document_id)

@@ -2,73 +2,26 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.connectors.provider.port import Entry
-from app.core.db import Json
-from app.domain.documents import queries, rules
-from app.domain.documents.models import (
-    DocumentSource,
-    DocumentStatus,
-    DocumentText,
-    DocumentVersion,
-    File,
-    HealthcareDocument,
-    SourceKind,
-)
-from app.domain.documents.rules import Contents, Incoming, Outcome
-
-INDEX_TEXT = text(
-    """
-    UPDATE healthcare_documents d
-    SET tsv = setweight(to_tsvector('english', concat_ws(' ', d.title, d.author)), 'A')
-           || setweight(to_tsvector('english', left(coalesce(t.content, ''), 200000)), 'B')
-    FROM healthcare_documents s LEFT JOIN document_texts t ON t.document_id = s.id
-    WHERE s.id = d.id AND d.id = ANY(:ids)
-    """
-)
-SUPERSEDE = text(
-    """
-    WITH successors AS (
-      SELECT document_id, unnest(replaces) AS replaced FROM document_sources
-      WHERE patient_id = :patient_id AND provider_id = :provider_id AND cardinality(replaces) > 0
-        AND withdrawn_at IS NULL
-    )
-    UPDATE healthcare_documents d
-    SET status = 'SUPERSEDED', changed_at = now(), significant_at = now()
-    FROM successors s
-    JOIN document_sources target
-      ON target.patient_id = :patient_id AND target.provider_id = :provider_id AND target.reference = s.replaced
-     AND target.document_id <> s.document_id
-    WHERE d.id = target.document_id AND d.status = 'CURRENT'
-    """
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Whose documents arrive, and from where."""
-
-    patient_id: UUID
-    owner_id: UUID
-    provider_id: UUID
-    provider_name: str
-    run_id: UUID
+from app.core.ids import uuid7
+from app.domain.documents import queries, rules, storing
+from app.domain.documents.models import DocumentSource, DocumentStatus, HealthcareDocument
+from app.domain.documents.rules import Incoming, Outcome
+from app.domain.documents.storing import Fresh, Origin
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What became of one resource. `files` are the new ones that can be published."""
+    """What became of one resource."""
 
     reference: str
     outcome: Outcome
-    document: HealthcareDocument | None
-    files: Sequence[File] = ()
+    document: HealthcareDocument | Fresh | None
 
 
 @dataclass(slots=True)
@@ -81,10 +34,12 @@ class _Page:
     documents: dict[UUID, HealthcareDocument]
     replaced: set[str]
     """References that another document replaces, whatever the provider still says of their status."""
-    fresh: list[tuple[Incoming, HealthcareDocument, DocumentSource | None]] = field(default_factory=list[Any])
+    fresh: list[Fresh] = field(default_factory=list[Fresh])
     texts: dict[UUID, str] = field(default_factory=dict[UUID, str])
     reworded: set[UUID] = field(default_factory=set[UUID])
     """Documents with another title or author, which search has to learn too."""
+    related: bool = False
+    """Whether something came that makes other documents hold no longer, or hold again."""
 
 
 async def receive(session: AsyncSession, origin: Origin, arrivals: Sequence[Incoming]) -> list[Received]:
@@ -92,44 +47,55 @@ async def receive(session: AsyncSession, origin: Origin, arrivals: Sequence[Inco
     page = await _open_page(session, origin, arrivals)
     received = [it for incoming in arrivals if (it := _place(session, page, incoming))]
     await session.flush()
-    received += [_first_version(session, page, *fresh) for fresh in page.fresh]
+    await storing.add_new(session, origin, page.fresh)
+    received += [Received(it.incoming.entry.reference, Outcome.CREATED, it) for it in page.fresh]
     await session.flush()
-    await index(session, page.texts, page.reworded)
-    await session.execute(SUPERSEDE, {"patient_id": origin.patient_id, "provider_id": origin.provider_id})
+    await storing.index(session, page.texts, page.reworded)
+    if page.related or page.replaced:
+        received += await settle(session, origin)
     return received
 
 
+async def settle(session: AsyncSession, origin: Origin) -> list[Received]:
+    """What another document replaces is superseded, for as long as that one holds. What has changed by that."""
+    await session.flush()
+    wanted = await queries.unsettled(session, origin.provider_id, origin.patient_id)
+    documents = await queries.rows_locked(session, sorted(wanted))
+    for document in documents.values():
+        storing.change_status(session, document, wanted[document.id])
+    await session.flush()
+    return [Received("", Outcome.SETTLED, document) for document in documents.values()]
+
+
 def _place(session: AsyncSession, page: _Page, incoming: Incoming) -> Received | None:
-    """Where a resource belongs; None for a new document, whose parts follow once its row has an id."""
+    """Where a resource belongs; None for a new document: those are stored together."""
     source = page.sources.get(incoming.entry.reference)
+    page.related = page.related or bool(incoming.replaces) or bool(source and source.replaces)
     if rules.STATUSES[incoming.entry.status] is DocumentStatus.RETRACTED:
-        return _retract(page, incoming, source)
+        return _retract(session, page, incoming, source)
     if source is not None and not _diverged(page, incoming, source):
         return _update(session, page, incoming, source)
     if source is None and (document := _joinable(page, incoming)):
         return _join(session, page, incoming, document)
-    document = _new_document(page.origin, incoming)
-    session.add(document)
-    page.fresh.append((incoming, document, source))
+    page.fresh.append(Fresh(uuid7(), incoming, source))
     return None
 
 
-async def note_unchanged(session: AsyncSession, origin: Origin, references: Sequence[str]) -> None:
-    """Marks resources as seen in this run, for a later comparison of everything."""
-    await session.execute(
-        update(DocumentSource)
-        .where(
-            DocumentSource.patient_id == origin.patient_id,
-            DocumentSource.provider_id == origin.provider_id,
-            DocumentSource.reference.in_(references),
-        )
-        .values(seen_run_id=origin.run_id)
-    )
+async def withdraw_unseen(session: AsyncSession, origin: Origin, listed: Collection[str]) -> list[Received]:
+    """After a complete listing: what is not among `listed` is gone at the provider. Kept here, marked as withdrawn."""
+    gone = await queries.sources_unseen(session, origin.provider_id, origin.patient_id, listed)
+    return await _withdraw(session, origin, gone)
 
 
-async def withdraw_unseen(session: AsyncSession, origin: Origin) -> list[HealthcareDocument]:
-    """After a complete listing: what it did not show is gone at the provider. Kept here, marked as withdrawn."""
-    gone = await queries.sources_unseen(session, origin.provider_id, origin.patient_id, origin.run_id)
+async def withdraw_named(session: AsyncSession, origin: Origin, reference: str) -> list[Received]:
+    """A resource that the provider says it has deleted (410)."""
+    gone = await queries.sources(session, origin.provider_id, origin.patient_id, [reference])
+    return await _withdraw(session, origin, [it for it in gone.values() if it.withdrawn_at is None])
+
+
+async def _withdraw(session: AsyncSession, origin: Origin, gone: Sequence[DocumentSource]) -> list[Received]:
+    if not gone:
+        return []
     for source in gone:
         source.withdrawn_at = func.now()
     await session.flush()
@@ -145,8 +111,9 @@ async def withdraw_unseen(session: AsyncSession, origin: Origin) -> list[Healthc
         if document.id not in remaining and document.status is not DocumentStatus.RETRACTED
     ]
     for document in withdrawn:
-        _set_status(document, DocumentStatus.WITHDRAWN)
-    return withdrawn
+        storing.change_status(session, document, DocumentStatus.WITHDRAWN)
+    received = [Received("", Outcome.WITHDRAWN, document) for document in withdrawn]
+    return received + await settle(session, origin) if any(source.replaces for source in gone) else received
 
 
 async def hide_patient(session: AsyncSession, patient_id: UUID) -> None:
@@ -205,22 +172,22 @@ def _join(session: AsyncSession, page: _Page, incoming: Incoming, document: Heal
         else:
             _describe(document, incoming.entry)
             page.reworded.add(document.id)
-    source = DocumentSource(document_id=document.id, leading=leading)
-    _note_seen(source, page.origin, incoming)
+    source = DocumentSource()
+    storing.note_seen(source, page.origin, incoming, document_id=document.id, leading=leading)
     session.add(source)
     page.sharing.append(source)
     return Received(incoming.entry.reference, Outcome.JOINED, document)
 
 
-def _retract(page: _Page, incoming: Incoming, source: DocumentSource | None) -> Received:
+def _retract(session: AsyncSession, page: _Page, incoming: Incoming, source: DocumentSource | None) -> Received:
     """Entered in error: never shown as valid; what was never here does not come in."""
     if source is None:
         return Received(incoming.entry.reference, Outcome.SKIPPED, None)
     document = page.documents[source.document_id]
-    _note_seen(source, page.origin, incoming)
+    storing.note_seen(source, page.origin, incoming)
     if not source.leading or document.status is DocumentStatus.RETRACTED:
         return Received(incoming.entry.reference, Outcome.UNCHANGED, document)
-    _set_status(document, DocumentStatus.RETRACTED)
+    storing.change_status(session, document, DocumentStatus.RETRACTED)
     return Received(incoming.entry.reference, Outcome.WITHDRAWN, document)
 
 
@@ -228,13 +195,11 @@ def _update(session: AsyncSession, page: _Page, incoming: Incoming, source: Docu
     """A resource that is known: a new version where it changed anything that a reader sees."""
     document = page.documents[source.document_id]
     kept = _brings_nothing(incoming, source)
-    _note_seen(source, page.origin, incoming, keep_contents=kept)
+    storing.note_seen(source, page.origin, incoming, keep_contents=kept)
     if not source.leading:
         return Received(incoming.entry.reference, Outcome.UNCHANGED, document)
-    files = _revise(session, page, incoming, document, keep_contents=kept)
-    if files is None:
-        return Received(incoming.entry.reference, Outcome.UNCHANGED, document)
-    return Received(incoming.entry.reference, Outcome.UPDATED, document, files)
+    revised = _revise(session, page, incoming, document, keep_contents=kept)
+    return Received(incoming.entry.reference, Outcome.UPDATED if revised else Outcome.UNCHANGED, document)
 
 
 def _brings_nothing(incoming: Incoming, source: DocumentSource) -> bool:
@@ -245,9 +210,9 @@ def _brings_nothing(incoming: Incoming, source: DocumentSource) -> bool:
 
 def _revise(
     session: AsyncSession, page: _Page, incoming: Incoming, document: HealthcareDocument, *, keep_contents: bool = False
-) -> Sequence[File] | None:
-    """Brings a document to what its leading resource says now: a version where that differs, files where they are new. None
-    where nothing differs."""
+) -> bool:
+    """Brings a document to what its leading resource says now: a version where that differs, files where they are new.
+    Whether anything did."""
     entry = incoming.entry
     content = document.content_hash if keep_contents else incoming.contents.hash
     lines = rules.changes(
@@ -259,121 +224,22 @@ def _revise(
     if line := rules.change("status", document.status, status):
         lines.append(line)
     if not lines:
-        return None
+        return False
     new_content = document.content_hash != content
     document.version += 1
     document.status = status
     _describe(document, entry)
     if new_content:
-        _fill(document, incoming.contents)
+        document.content, document.content_hash = rules.excerpt(incoming.contents.text), incoming.contents.hash
         page.texts[document.id] = incoming.contents.text
     page.reworded.add(document.id)
     document.changed_at = func.now()
     if rules.is_significant(lines):
         document.significant_at = func.now()
-    return add_version(session, document, incoming.contents if new_content else None, lines)
-
-
-def _first_version(
-    session: AsyncSession,
-    page: _Page,
-    incoming: Incoming,
-    document: HealthcareDocument,
-    source: DocumentSource | None,
-) -> Received:
-    # A document that stands alone is led by whatever resource it came in; a DocumentReference takes over when it joins.
-    source = source or DocumentSource()
-    source.document_id, source.leading = document.id, True
-    _note_seen(source, page.origin, incoming)
-    session.add(source)
-    page.texts[document.id] = incoming.contents.text
-    files = add_version(session, document, incoming.contents, [])
-    return Received(incoming.entry.reference, Outcome.CREATED, document, files)
-
-
-def _new_document(origin: Origin, incoming: Incoming) -> HealthcareDocument:
-    document = HealthcareDocument(
-        patient_id=origin.patient_id,
-        owner_id=origin.owner_id,
-        source=SourceKind.PROVIDER,
-        source_name=origin.provider_name,
-        provider_id=origin.provider_id,
-        status=rules.STATUSES[incoming.entry.status],
-        version=1,
-    )
-    _describe(document, incoming.entry)
-    _fill(document, incoming.contents)
-    return document
+    storing.add_version(session, document, incoming.contents if new_content else None, lines)
+    return True
 
 
 def _describe(document: HealthcareDocument, entry: Entry) -> None:
     document.title, document.type = entry.title, entry.type
     document.date, document.author = entry.date, entry.author
-
-
-def _fill(document: HealthcareDocument, contents: Contents) -> None:
-    document.content = rules.excerpt(contents.text)
-    document.content_hash = contents.hash
-
-
-def _note_seen(source: DocumentSource, origin: Origin, incoming: Incoming, *, keep_contents: bool = False) -> None:
-    source.patient_id, source.provider_id = origin.patient_id, origin.provider_id
-    source.resource_type, source.reference = incoming.entry.resource_type, incoming.entry.reference
-    source.version_id, source.last_updated = incoming.entry.version_id, incoming.entry.last_updated
-    source.digest, source.replaces = incoming.entry.digest, incoming.replaces
-    if not keep_contents:
-        source.content_hash, source.link_keys = incoming.contents.hash, incoming.contents.link_keys
-    source.incomplete = incoming.contents.incomplete
-    source.seen_run_id, source.withdrawn_at = origin.run_id, None
-
-
-def add_version(
-    session: AsyncSession, document: HealthcareDocument, contents: Contents | None, lines: list[Json]
-) -> Sequence[File]:
-    """The version's row, and its files where the content is new. Returns the files that have bytes."""
-    session.add(
-        DocumentVersion(
-            document_id=document.id, number=document.version, content_hash=document.content_hash, changes=lines
-        )
-    )
-    files = [
-        File(
-            document_id=document.id,
-            version=document.version,
-            position=position,
-            content_type=file.content_type,
-            filename=file.filename,
-            size=file.size,
-            sha256=file.sha256,
-            integrity=file.integrity,
-            missing=file.missing,
-        )
-        for position, file in enumerate(contents.files if contents else ())
-    ]
-    session.add_all(files)
-    return [file for file in files if file.sha256]
-
-
-async def index(session: AsyncSession, texts: dict[UUID, str], reworded: Collection[UUID] = ()) -> None:
-    """Keeps the words of the latest versions, and makes them and the titles findable."""
-    if texts:
-        await _keep_texts(session, texts)
-    if ids := [*{*texts, *reworded}]:
-        await session.execute(INDEX_TEXT, {"ids": ids})
-
-
-async def _keep_texts(session: AsyncSession, texts: dict[UUID, str]) -> None:
-    rows = [{"document_id": document_id, "content": words} for document_id, words in texts.items()]
-    upsert = insert(DocumentText)
-    await session.execute(
-        upsert.on_conflict_do_update(
-            index_elements=[DocumentText.document_id], set_={"content": upsert.excluded.content}
-        ),
-        rows,
-    )
-
-
-def _set_status(document: HealthcareDocument, status: DocumentStatus) -> None:
-    document.status = status
-    document.changed_at = func.now()
-    document.significant_at = func.now()

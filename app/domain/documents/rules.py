@@ -14,6 +14,7 @@ from app.connectors.provider.port import Attachment, DocumentType, Entry, Resour
 from app.core.db import Json
 from app.core.errors import invalid
 from app.core.reading import Reading
+from app.core.spool import Content, Measured, measure
 from app.domain.documents.models import DocumentStatus, HealthcareDocument, Integrity
 
 EXCERPT = 500
@@ -40,6 +41,8 @@ class Outcome(StrEnum):
     JOINED = "JOINED"
     WITHDRAWN = "WITHDRAWN"
     SKIPPED = "SKIPPED"
+    SETTLED = "SETTLED"
+    """Not received itself: what another resource says has made it hold no longer, or hold again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,19 +96,19 @@ class Incoming:
         return sorted({relation.target for relation in self.entry.relations if relation.code in SUPERSEDING})
 
 
-def arrived(attachment: Attachment, data: bytes, reading: Reading, title: str, position: int) -> IncomingFile:
+def arrived(attachment: Attachment, content: Content, reading: Reading, title: str, position: int) -> IncomingFile:
     """A file whose bytes are here, and what was read in it. The declared size and hash are reported on, not trusted."""
-    sha256 = hashlib.sha256(data).hexdigest()
+    measured = measure(content)
     return IncomingFile(
         content_type=_with_charset(reading.content_type, attachment.content_type),
         filename=filename(attachment.title or title, reading.content_type, position),
-        size=len(data),
-        sha256=sha256,
+        size=measured.size,
+        sha256=measured.sha256,
         compared=reading.digest,
-        integrity=_integrity(attachment, data),
+        integrity=_integrity(attachment, measured),
         missing=None,
         text=reading.text,
-        link_keys=(f"sha256:{sha256}", *_url_key(attachment)),
+        link_keys=(f"sha256:{measured.sha256}", *_url_key(attachment)),
     )
 
 
@@ -124,10 +127,10 @@ def missing(attachment: Attachment, why: str, title: str, position: int) -> Inco
     )
 
 
-def _integrity(attachment: Attachment, data: bytes) -> Integrity:
+def _integrity(attachment: Attachment, measured: Measured) -> Integrity:
     """Attachment.hash is a SHA-1 in base64 (FHIR R4, datatypes.html#attachment)."""
-    size_wrong = attachment.declared_size is not None and attachment.declared_size != len(data)
-    sha1 = base64.b64encode(hashlib.sha1(data, usedforsecurity=False).digest()).decode()
+    size_wrong = attachment.declared_size is not None and attachment.declared_size != measured.size
+    sha1 = base64.b64encode(measured.sha1).decode()
     if size_wrong or (attachment.declared_sha1 and attachment.declared_sha1 != sha1):
         return Integrity.MISMATCHED
     return Integrity.VERIFIED if attachment.declared_sha1 else Integrity.UNDECLARED

@@ -15,6 +15,12 @@ PATIENT_UNKNOWN = "PATIENT_UNKNOWN"
 LISTING_LOOPED = "LISTING_LOOPED"
 LISTING_SHORT = "LISTING_SHORT"
 WORKER_FAILED = "WORKER_FAILED"
+WORK_UNKNOWN = "WORK_UNKNOWN"
+SUBSCRIPTION_STOPPED = "SUBSCRIPTION_STOPPED"
+EXPORT_PARTIAL = "EXPORT_PARTIAL"
+EXPORT_EXPIRED = "EXPORT_EXPIRED"
+DETAILS_REFUSED = "DETAILS_REFUSED"
+DETAILS_CONFLICT = "DETAILS_CONFLICT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +68,44 @@ _PROVIDER: dict[ProviderErrorCode, tuple[str, tuple[str, ...]]] = {
         (RETRY, ASK_ADMIN, ASK_PROVIDER),
     ),
     ProviderErrorCode.TOO_LARGE: (
-        "This file is larger than we accept.",
+        "The provider sends something that is larger than we accept.",
         ("Ask the provider for a smaller copy.", "Ask your administrator to raise the limit."),
     ),
     ProviderErrorCode.HOST_REFUSED: (
         "This file lies at an address that the connection does not allow.",
-        ("Ask your administrator to add the address to the connection's file hosts, if it is the provider's.", RETRY),
+        (
+            "Ask your administrator to add the address to the connection's file hosts, if it is the provider's.",
+            "If it stands there: it leads into a network that the operator has to name in HEALTHRECORDS_PRIVATE_NETWORKS.",
+            RETRY,
+        ),
+    ),
+    ProviderErrorCode.ADDRESS_REFUSED: (
+        "The provider's address leads into a network that this installation does not connect to.",
+        (
+            "Ask your administrator whether the provider's address is right.",
+            "If it is: the operator has to name its network in HEALTHRECORDS_PRIVATE_NETWORKS.",
+            RETRY,
+        ),
+    ),
+    ProviderErrorCode.CONFLICT: (
+        "The provider's record was changed at the same moment, again and again.",
+        ("Wait until the provider has finished editing the record.", RETRY, ASK_PROVIDER),
+    ),
+    ProviderErrorCode.INVALID: (
+        "The provider does not accept these details.",
+        ("Check the spelling and the form of what you changed.", "Save the record again.", ASK_PROVIDER),
     ),
 }
 _PLATFORM: dict[PlatformErrorCode, tuple[str, tuple[str, ...]]] = {
     PlatformErrorCode.UNREACHABLE: ("The care platform cannot be reached.", (WAIT, ASK_ADMIN)),
+    PlatformErrorCode.ADDRESS_REFUSED: (
+        "The care platform's address leads into a network that this installation does not connect to.",
+        (
+            "Ask your administrator whether the platform's address is right.",
+            "If it is: the operator has to name its network in HEALTHRECORDS_PRIVATE_NETWORKS.",
+            RETRY,
+        ),
+    ),
     PlatformErrorCode.TIMEOUT: ("The care platform does not answer in time.", (WAIT, RETRY)),
     PlatformErrorCode.UNAUTHORIZED: (
         "The care platform does not accept our key.",
@@ -88,6 +122,14 @@ _PLATFORM: dict[PlatformErrorCode, tuple[str, tuple[str, ...]]] = {
     PlatformErrorCode.TOO_LARGE: (
         "This file is larger than the care platform accepts.",
         ("The document is complete here; share it from here.", "Ask the platform to raise its limit."),
+    ),
+    PlatformErrorCode.FULL: (
+        "The care platform has no room left.",
+        ("Make room at the platform, or ask it for more.", "The documents are complete here.", RETRY),
+    ),
+    PlatformErrorCode.NOT_SUPPORTED: (
+        "The care platform does not speak the version of its language that we use.",
+        ("Ask your administrator to update this software.", "The documents are complete here."),
     ),
     PlatformErrorCode.THROTTLED: ("The care platform asks us to slow down.", (WAIT, RETRY)),
     PlatformErrorCode.UNAVAILABLE: ("The care platform is not working at the moment.", (WAIT, RETRY)),
@@ -120,6 +162,50 @@ CATALOGUE: dict[str, Advice] = {
         "The provider's list of documents repeats itself and was stopped.", (RETRY, ASK_ADMIN, ASK_PROVIDER), True
     ),
     LISTING_SHORT: Advice("The provider announced more documents than it listed.", (RETRY, ASK_PROVIDER), True),
+    SUBSCRIPTION_STOPPED: Advice(
+        "The provider has stopped to notify us of changes. It is asked to begin again, and the schedule goes on.",
+        (
+            "Ask the provider whether its server can reach the address of the subscription.",
+            "Compare how it signs with the guide on automatic updates.",
+            ASK_PROVIDER,
+        ),
+        True,
+    ),
+    EXPORT_PARTIAL: Advice(
+        "The provider could not export everything.",
+        (
+            "Ask for the export again.",
+            ASK_PROVIDER,
+            "Synchronise single patients meanwhile: that asks for each document by itself.",
+        ),
+        True,
+    ),
+    EXPORT_EXPIRED: Advice(
+        "The provider has thrown the export away before we had all of it.",
+        ("Ask for the export again.", "If it goes on, ask the provider to keep exports for longer."),
+        True,
+    ),
+    DETAILS_REFUSED: Advice(
+        "The provider does not let us change the patient's details. Your change is kept here.",
+        (
+            "Tell the provider of the change by telephone or letter.",
+            "Ask your administrator whether the provider can grant us the right to update patients.",
+            "Press «Retry» once it has been granted.",
+        ),
+    ),
+    DETAILS_CONFLICT: Advice(
+        "You and the provider have changed the same details of this patient, to different values.",
+        (
+            "Open the patient's record and compare both values.",
+            "Ask the patient which one is right.",
+            "Choose yours or the provider's for each of them.",
+        ),
+    ),
+    WORK_UNKNOWN: Advice(
+        "A worker of another version has met work that it does not know.",
+        ("Bring all workers to the same version.", "Then replay it from the list of dead letters."),
+        True,
+    ),
     WORKER_FAILED: Advice(
         "Something went wrong on our side.", (RETRY, "If it happens again, ask our support and name the run."), True
     ),

@@ -5,6 +5,10 @@ from uuid import UUID
 
 RUN = "sync.run"
 """Synchronise a patient. Subject: the run."""
+LOOK = "sync.look"
+"""Look what has changed at a care platform. Subject: the platform's event that gave the reason."""
+RUN_ENDED = "sync.run_ended"
+"""Tell who should know how a run has ended. Subject: the run."""
 
 
 class SyncEventKind(StrEnum):

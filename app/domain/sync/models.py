@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import ARRAY, BigInteger, ForeignKey, Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.connectors.platform.port import ReceiptState
@@ -34,10 +34,12 @@ class RunStage(StrEnum):
 
 
 class RunMode(StrEnum):
-    """INCREMENTAL asks for what changed since the last run; FULL compares everything and notices what is gone."""
+    """INCREMENTAL asks for what changed since the last run; FULL compares everything and notices what is gone; RETRY takes up
+    what another run has failed at, and nothing else."""
 
     INCREMENTAL = "INCREMENTAL"
     FULL = "FULL"
+    RETRY = "RETRY"
 
 
 class RunTrigger(StrEnum):
@@ -74,6 +76,13 @@ class LogAction(StrEnum):
     DOCUMENT_FAILED = "document_failed"
     PUBLISHED = "published"
     PUBLISH_FAILED = "publish_failed"
+    ARCHIVED = "archived"
+    ARCHIVE_FAILED = "archive_failed"
+    PLATFORM_REMOVED = "platform_removed"
+    DETAILS_SENT = "details_sent"
+    DETAILS_RECEIVED = "details_received"
+    DETAILS_CONFLICT = "details_conflict"
+    DETAILS_FAILED = "details_failed"
 
 
 class SyncRun(Record, Base):
@@ -88,7 +97,8 @@ class SyncRun(Record, Base):
     """Who the patient was at this provider when the run was asked for."""
     requested_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     retry_of_id: Mapped[UUID | None] = mapped_column(ForeignKey("sync_runs.id"))
-    idempotency_key: Mapped[str | None]
+    export_id: Mapped[UUID | None]
+    """The export of a whole group that its pages come from, instead of from searches. No key: it belongs to a higher context."""
     mode: Mapped[RunMode]
     trigger: Mapped[RunTrigger]
     status: Mapped[RunStatus] = mapped_column(server_default=RunStatus.QUEUED)
@@ -109,6 +119,8 @@ class SyncRun(Record, Base):
     bytes: Mapped[int] = mapped_column(BigInteger, server_default="0")
     resumed: Mapped[int] = mapped_column(server_default="0")
     """How often another attempt took the run up again after it had begun."""
+    compared_at: Mapped[datetime | None]
+    """When everything here was held against a complete listing: what the provider no longer has is withdrawn since."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     server_time: Mapped[datetime | None]
@@ -124,9 +136,28 @@ Index(
     unique=True,
     postgresql_where=text("status IN ('QUEUED', 'RUNNING')"),
 )
-Index("uq_sync_runs_idempotency_key", SyncRun.requested_by, SyncRun.idempotency_key, unique=True)
+Index(
+    "uq_sync_runs_export",
+    SyncRun.export_id,
+    SyncRun.patient_id,
+    unique=True,
+    postgresql_where=SyncRun.export_id.is_not(None),
+)
 Index("ix_sync_runs_patient_id", SyncRun.patient_id, SyncRun.id)
 Index("ix_sync_runs_owner_id", SyncRun.owner_id, SyncRun.id)
+
+
+class SyncKey(Record, Base):
+    """A client's own name for a request, and the run that answered it: a new one, or the one that was under way."""
+
+    __tablename__ = "sync_keys"
+
+    requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    key: Mapped[str]
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("sync_runs.id"))
+
+
+Index("uq_sync_keys_key", SyncKey.requested_by, SyncKey.key, unique=True)
 
 
 class SyncPage(Record, Base):
@@ -144,6 +175,8 @@ class SyncPage(Record, Base):
     failed: Mapped[int]
     filtered: Mapped[bool]
     """Whether the listing was asked for changes only."""
+    listed: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    """The references that it showed: what a complete listing of everything does not show is gone."""
 
 
 Index("uq_sync_pages_number", SyncPage.run_id, SyncPage.resource_type, SyncPage.number, unique=True)
@@ -202,8 +235,9 @@ Index("ix_synchronization_log_run", SynchronizationLog.run_id, SynchronizationLo
 
 
 class PlatformReceipt(BulkRecord, Base):
-    """One file on its way into the care platform. `reference` is ours and travels with it; SENDING means that an attempt
-    was made whose outcome is not known yet: look before sending again."""
+    """One file on its way into the care platform, or out of it. `reference` is ours and travels with it; SENDING means that
+    an attempt was made whose outcome is not known yet: look before sending again. ARCHIVING is on its way out; REMOVED was
+    taken out there by hand, and is not sent again by itself."""
 
     __tablename__ = "platform_receipts"
 
@@ -216,7 +250,51 @@ class PlatformReceipt(BulkRecord, Base):
     state: Mapped[ReceiptState] = mapped_column(server_default=ReceiptState.PENDING)
     attempts: Mapped[int] = mapped_column(server_default="0")
     error_code: Mapped[str | None]
+    work_id: Mapped[UUID | None]
+    """The job that has it in hand: for as long as that is open, no other one touches it."""
 
 
 Index("uq_platform_receipts_reference", PlatformReceipt.platform_id, PlatformReceipt.reference, unique=True)
 Index("ix_platform_receipts_patient", PlatformReceipt.patient_id, PlatformReceipt.state)
+Index("ix_platform_receipts_attachment", PlatformReceipt.platform_id, PlatformReceipt.attachment_id)
+
+
+class PlatformIntroduction(BulkRecord, Base):
+    """The job that is looking for a patient at a platform, or making the record there: one at a time, or there were two."""
+
+    __tablename__ = "platform_introductions"
+
+    platform_id: Mapped[UUID] = mapped_column(ForeignKey("platforms.id"))
+    patient_id: Mapped[UUID] = mapped_column(ForeignKey("patients.id"))
+    work_id: Mapped[UUID | None]
+
+
+Index(
+    "uq_platform_introductions_patient",
+    PlatformIntroduction.patient_id,
+    PlatformIntroduction.platform_id,
+    unique=True,
+)
+
+
+class PlatformEvent(BulkRecord, Base):
+    """A verified message of a platform's: a reason to look, once. `key` is the same for one that is sent twice."""
+
+    __tablename__ = "platform_events"
+
+    platform_id: Mapped[UUID] = mapped_column(ForeignKey("platforms.id"))
+    patient_id: Mapped[UUID | None] = mapped_column(ForeignKey("patients.id"))
+    key: Mapped[str]
+    kind: Mapped[str]
+    attachment_id: Mapped[str | None]
+    handled_at: Mapped[datetime | None]
+    """When somebody had looked, or when it was plain that there was nothing to look for."""
+
+
+Index("uq_platform_events_key", PlatformEvent.platform_id, PlatformEvent.key, unique=True)
+Index(
+    "ix_platform_events_open",
+    PlatformEvent.platform_id,
+    PlatformEvent.patient_id,
+    postgresql_where=PlatformEvent.handled_at.is_(None),
+)

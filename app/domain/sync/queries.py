@@ -1,7 +1,7 @@
 """Reads of runs, failures, logs and receipts; what a caller sees starts from `visible`."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -9,28 +9,32 @@ from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.connectors.platform.port import ReceiptState
 from app.core import page
-from app.domain.documents.models import DocumentStatus, HealthcareDocument
 from app.domain.identity.policies import Actor
+from app.domain.patients.models import Patient
+from app.domain.sync import rules
 from app.domain.sync.models import (
     OPEN_STATUSES,
     LogStatus,
+    PlatformEvent,
     PlatformReceipt,
+    RunMode,
+    RunStatus,
     Severity,
     SyncCursor,
     SyncFailure,
     SynchronizationLog,
+    SyncKey,
     SyncPage,
     SyncRun,
 )
 from app.domain.sync.policies import readable
+from app.domain.sync.rules import Page, Scope
 
+CONCLUSIVE = (RunStatus.SUCCEEDED, RunStatus.SUCCEEDED_WITH_GAPS, RunStatus.FAILED)
 RUNS = page.Order("runs", ((SyncRun.id, UUID),), descending=True)
 FAILURES = page.Order("failures", ((SyncFailure.id, UUID),))
 LOGS = page.Order("logs", ((SynchronizationLog.timestamp, datetime), (SynchronizationLog.id, UUID)), descending=True)
-UNSENT = (ReceiptState.PENDING, ReceiptState.SENDING)
-UNFINISHED = (*UNSENT, ReceiptState.PROCESSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,8 @@ async def latest_by_patient(session: AsyncSession, actor: Actor, patient_ids: Se
 
 
 async def by_idempotency_key(session: AsyncSession, actor: Actor, key: str) -> SyncRun | None:
-    return await session.scalar(select(SyncRun).where(SyncRun.requested_by == actor.id, SyncRun.idempotency_key == key))
+    keyed = select(SyncKey.run_id).where(SyncKey.requested_by == actor.id, SyncKey.key == key)
+    return await session.scalar(select(SyncRun).where(SyncRun.id.in_(keyed)))
 
 
 async def open_run(session: AsyncSession, patient_id: UUID) -> SyncRun | None:
@@ -133,16 +138,47 @@ async def run(session: AsyncSession, run_id: UUID) -> SyncRun | None:
     return await session.get(SyncRun, run_id)
 
 
+async def is_overtaken(session: AsyncSession, run: SyncRun) -> bool:
+    """Whether a later run of the same patient has come to an end of its own, which says how things stand. A cancelled one says
+    nothing."""
+    if run.finished_at is None:
+        return False
+    row = SyncRun
+    later = select(row.id).where(
+        row.patient_id == run.patient_id, row.finished_at > run.finished_at, row.status.in_(CONCLUSIVE)
+    )
+    return await session.scalar(later.limit(1)) is not None
+
+
 async def run_locked(session: AsyncSession, run_id: UUID) -> SyncRun:
     statement = select(SyncRun).where(SyncRun.id == run_id).with_for_update()
     return (await session.scalars(statement.execution_options(populate_existing=True))).one()
 
 
-async def pages(session: AsyncSession, run_id: UUID) -> Sequence[SyncPage]:
-    rows = await session.scalars(
-        select(SyncPage).where(SyncPage.run_id == run_id).order_by(SyncPage.resource_type, SyncPage.number)
+async def pages(session: AsyncSession, run_id: UUID) -> Sequence[Page]:
+    """The ledger of a run, without what each page showed."""
+    row = SyncPage
+    rows = await session.execute(
+        select(row.resource_type, row.number, row.next_link, row.expected, row.seen, row.failed, row.filtered)
+        .where(row.run_id == run_id)
+        .order_by(row.resource_type, row.number)
     )
-    return rows.all()
+    return [Page(*line) for line in rows]
+
+
+async def references_listed(session: AsyncSession, run_id: UUID) -> set[str]:
+    """The references that a run's listings have shown so far."""
+    rows = await session.scalars(select(func.unnest(SyncPage.listed)).where(SyncPage.run_id == run_id))
+    return {*rows}
+
+
+async def gaps(session: AsyncSession, run_id: UUID) -> Sequence[tuple[str, str]]:
+    """Reference and code of everything that a run has failed at."""
+    row = SyncFailure
+    rows = await session.execute(
+        select(row.reference, row.code).where(row.run_id == run_id, row.severity == Severity.FAILURE).order_by(row.id)
+    )
+    return [(it.reference, it.code) for it in rows]
 
 
 async def failure_count(session: AsyncSession, run_id: UUID) -> int:
@@ -154,10 +190,58 @@ async def failure_count(session: AsyncSession, run_id: UUID) -> int:
     )
 
 
+async def failure_codes(session: AsyncSession, run_id: UUID) -> Sequence[tuple[str, int]]:
+    """Why a run has gaps, the most frequent reason first."""
+    count = func.count()
+    rows = await session.execute(
+        select(SyncFailure.code, count)
+        .where(SyncFailure.run_id == run_id, SyncFailure.severity == Severity.FAILURE)
+        .group_by(SyncFailure.code)
+        .order_by(count.desc(), SyncFailure.code)
+    )
+    return [(code, number) for code, number in rows]
+
+
 async def is_noted(session: AsyncSession, run_id: UUID, reference: str, code: str) -> bool:
     row = SyncFailure
     noted = select(row.id).where(row.run_id == run_id, row.reference == reference, row.code == code).limit(1)
     return await session.scalar(noted) is not None
+
+
+async def repeated(session: AsyncSession, run: SyncRun) -> SyncRun:
+    """The run whose failures this one takes up."""
+    return (await session.scalars(select(SyncRun).where(SyncRun.id == run.retry_of_id))).one()
+
+
+async def retry_scope(session: AsyncSession, run: SyncRun, resource_types: Sequence[str]) -> Scope:
+    """What is left to do of the run that this one repeats. That may be a retry too: then of what was its part."""
+    before = await repeated(session, run)
+    listings, untouched = resource_types, list[str]()
+    if before.mode is RunMode.RETRY:
+        part = await retry_scope(session, before, resource_types)
+        met = await references_listed(session, before.id)
+        listings, untouched = part.listings, [it for it in part.references if it not in met]
+    scope = rules.retry_scope(await pages(session, before.id), await gaps(session, before.id), listings, resource_types)
+    return replace(scope, references=(*dict.fromkeys((*scope.references, *untouched)),))
+
+
+async def listing_so_far(session: AsyncSession, run: SyncRun, resource_type: str) -> Sequence[Page]:
+    """The stored pages of one listing; where a retry goes on with what the run that it repeats has begun, those come first."""
+    found = [page for page in await pages(session, run.id) if page.resource_type == resource_type]
+    if run.mode is RunMode.RETRY and resource_type in (await retry_scope(session, run, (resource_type,))).onward:
+        found = [*await listing_so_far(session, await repeated(session, run), resource_type), *found]
+    return found
+
+
+async def has_cursor(session: AsyncSession, patient: Patient) -> bool:
+    """Whether something says since when this patient's changes at the provider are to be asked for."""
+    row = SyncCursor
+    found = select(row.id).where(
+        row.patient_id == patient.id,
+        row.provider_id == patient.primary_provider_id,
+        row.provider_patient_id == patient.provider_patient_id,
+    )
+    return await session.scalar(found) is not None
 
 
 async def cursor(session: AsyncSession, run: SyncRun) -> datetime | None:
@@ -171,49 +255,10 @@ async def cursor(session: AsyncSession, run: SyncRun) -> datetime | None:
     )
 
 
-def receipts(run: SyncRun, platform_id: UUID) -> Select[PlatformReceipt]:
-    """The run's receipts at one platform, without what is no longer to be handed over."""
-    gone = select(HealthcareDocument.id).where(
-        HealthcareDocument.status.in_((DocumentStatus.RETRACTED, DocumentStatus.WITHDRAWN))
-    )
-    return select(PlatformReceipt).where(
-        PlatformReceipt.patient_id == run.patient_id,
-        PlatformReceipt.platform_id == platform_id,
-        PlatformReceipt.document_id.not_in(gone),
-    )
-
-
-async def in_state(
-    session: AsyncSession, run: SyncRun, platform_id: UUID, states: Collection[ReceiptState], limit: int
-) -> Sequence[PlatformReceipt]:
-    """The next files in one of these states."""
-    statement = receipts(run, platform_id).where(PlatformReceipt.state.in_(states))
-    return (await session.scalars(statement.order_by(PlatformReceipt.id).limit(limit))).all()
-
-
 async def receipts_locked(session: AsyncSession, ids: Sequence[UUID]) -> dict[UUID, PlatformReceipt]:
-    rows = await session.scalars(select(PlatformReceipt).where(PlatformReceipt.id.in_(ids)).with_for_update())
-    return {row.id: row for row in rows}
+    statement = select(PlatformReceipt).where(PlatformReceipt.id.in_(ids)).order_by(PlatformReceipt.id)
+    return {row.id: row for row in await session.scalars(statement.with_for_update())}
 
 
-async def unpublished(session: AsyncSession, run: SyncRun, platform_id: UUID) -> tuple[int, int]:
-    """How many files are still to be sent, and how many to be confirmed."""
-    row = receipts(run, platform_id).with_only_columns(PlatformReceipt.state).subquery()
-    counts = await session.execute(
-        select(
-            func.count().filter(row.c.state.in_(UNSENT)), func.count().filter(row.c.state == ReceiptState.PROCESSING)
-        )
-    )
-    to_send, to_confirm = counts.one()
-    return to_send, to_confirm
-
-
-async def published(session: AsyncSession, document_ids: Collection[UUID]) -> Sequence[HealthcareDocument]:
-    """Those of the documents whose every file has arrived and been confirmed."""
-    waiting = (
-        select(PlatformReceipt.id)
-        .where(PlatformReceipt.document_id == HealthcareDocument.id, PlatformReceipt.state != ReceiptState.CONFIRMED)
-        .exists()
-    )
-    rows = await session.scalars(select(HealthcareDocument).where(HealthcareDocument.id.in_(document_ids), ~waiting))
-    return rows.all()
+async def platform_event(session: AsyncSession, event_id: UUID) -> PlatformEvent | None:
+    return await session.get(PlatformEvent, event_id)

@@ -1,7 +1,7 @@
 """What workers record of a run. Every function here runs in a transaction whose claim was checked first (`work.hold`)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -9,19 +9,23 @@ from sqlalchemy import func
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.core import events
+from app.core import events, work
+from app.core.db import copy
 from app.core.events import Happened
+from app.core.ids import uuid7
 from app.domain.documents import recording as documents
 from app.domain.documents.models import HealthcareDocument, Integrity
-from app.domain.documents.recording import Origin, Received
+from app.domain.documents.recording import Received
 from app.domain.documents.rules import Incoming, Outcome
+from app.domain.documents.storing import Fresh, Origin
 from app.domain.patients import commands as patients
 from app.domain.patients.models import PatientSyncStatus
 from app.domain.sync import catalogue, queries, rules
-from app.domain.sync.events import SyncEventKind, activity_stream, run_stream
+from app.domain.sync.events import RUN_ENDED, SyncEventKind, activity_stream, run_stream
 from app.domain.sync.models import (
     LogAction,
     LogStatus,
+    RunMode,
     RunStage,
     RunStatus,
     RunTrigger,
@@ -32,6 +36,7 @@ from app.domain.sync.models import (
     SyncPage,
     SyncRun,
 )
+from app.domain.sync.rules import Page
 
 COUNTERS = {
     Outcome.CREATED: "created",
@@ -44,8 +49,11 @@ COUNTERS = {
 TOLD = {
     Outcome.CREATED: (SyncEventKind.DOCUMENT_CREATED, LogAction.DOCUMENT_CREATED),
     Outcome.UPDATED: (SyncEventKind.DOCUMENT_UPDATED, LogAction.DOCUMENT_UPDATED),
+    Outcome.SETTLED: (SyncEventKind.DOCUMENT_UPDATED, LogAction.DOCUMENT_UPDATED),
     Outcome.WITHDRAWN: (SyncEventKind.DOCUMENT_WITHDRAWN, LogAction.DOCUMENT_WITHDRAWN),
 }
+
+LOG_COLUMNS = ("id", "patient_id", "owner_id", "document_id", "run_id", "action", "status", "details")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,10 @@ class Listed:
     server_time: datetime | None
     resource_types: Sequence[str]
     """All that this provider is asked for: until each was listed, the total is an estimate."""
+    references: Sequence[str] = ()
+    """What the page showed."""
+    gone: Sequence[str] = ()
+    """What the provider says that it has deleted."""
     unchanged: Sequence[str] = ()
     arrivals: Sequence[Incoming] = ()
     problems: Sequence[Problem] = ()
@@ -92,6 +104,9 @@ async def begin(session: AsyncSession, run_id: UUID) -> SyncRun:
         run.started_at = func.clock_timestamp()
     elif await queries.pages(session, run_id):
         run.resumed += 1
+    if run.mode is RunMode.RETRY:
+        # What it repeats has seen the rest: from there the next incremental run goes on.
+        run.server_time = (await queries.repeated(session, run)).server_time
     await session.flush()
     await session.refresh(run)
     await patients.note_sync(session, run.patient_id, PatientSyncStatus.RUNNING)
@@ -112,12 +127,15 @@ async def record_page(session: AsyncSession, origin: Origin, listed: Listed, *, 
     """A page's documents, checkpoint, counters, log rows and events: one transaction."""
     run = await queries.run_locked(session, origin.run_id)
     received = await documents.receive(session, origin, listed.arrivals) if listed.arrivals else []
-    if listed.unchanged:
-        await documents.note_unchanged(session, origin, listed.unchanged)
+    for reference in listed.gone:
+        received += await documents.withdraw_named(session, origin, reference)
     problems = [*listed.problems, *_mismatches(listed.arrivals)]
     failed = {problem.reference for problem in problems if problem.severity is Severity.FAILURE}
+    if run.server_time is None and await _is_first_page(session, run):
+        run.server_time = listed.server_time
     _add_page(session, run, listed, len(failed))
-    note_problems(session, run, problems)
+    ids = {it.reference: it.document.id for it in received if it.document}
+    note_problems(session, run, [replace(it, document_id=ids.get(it.reference)) for it in problems])
     _count(run, listed, received, failed - {it.reference for it in received})
     await session.flush()
     pages = await queries.pages(session, run.id)
@@ -125,8 +143,7 @@ async def record_page(session: AsyncSession, origin: Origin, listed: Listed, *, 
     run.estimated = open_ended or len({page.resource_type for page in pages}) < len(listed.resource_types)
     share = rules.listed_share(rules.coverage(pages, listed.resource_types))
     run.percent = rules.percent(run, publishes=publishes, listed=share)
-    happened = _log_documents(session, run, received)
-    await tell(session, run, SyncEventKind.PAGE_STORED, happened)
+    await tell(session, run, SyncEventKind.PAGE_STORED, await _log_documents(session, run, received))
     return run
 
 
@@ -139,18 +156,20 @@ async def give_up_listing(session: AsyncSession, run_id: UUID, problem: Problem)
 
 async def withdraw(session: AsyncSession, origin: Origin) -> None:
     """What a complete, uninterrupted listing of everything did not show is gone at the provider."""
+    listed = await queries.references_listed(session, origin.run_id)
+    received = await documents.withdraw_unseen(session, origin, listed)
     run = await queries.run_locked(session, origin.run_id)
-    gone = await documents.withdraw_unseen(session, origin)
-    run.withdrawn += len(gone)
-    received = [Received("", Outcome.WITHDRAWN, document) for document in gone]
-    if gone:
-        await tell(session, run, SyncEventKind.PAGE_STORED, _log_documents(session, run, received))
+    run.compared_at = func.clock_timestamp()
+    _count_outcomes(run, received)
+    if received:
+        await tell(session, run, SyncEventKind.PAGE_STORED, await _log_documents(session, run, received))
 
 
 async def finish(session: AsyncSession, run_id: UUID, resource_types: Sequence[str]) -> SyncRun:
     """The run's honest end: SUCCEEDED only where everything was listed and nothing failed."""
     run = await queries.run_locked(session, run_id)
-    cover = rules.coverage(await queries.pages(session, run_id), resource_types)
+    listings = [await queries.listing_so_far(session, run, it) for it in resource_types]
+    cover = rules.coverage([page for listing in listings for page in listing], resource_types)
     for part in cover:
         if part.complete and part.short:
             detail = f"announced {part.expected}, listed {part.seen}"
@@ -191,12 +210,21 @@ async def _end(session: AsyncSession, run: SyncRun, status: RunStatus, summary: 
         run.estimated = False
     await session.flush()
     await session.refresh(run)
-    everything = not any(page.filtered for page in await queries.pages(session, run.id))
-    verified = run.finished_at if status is RunStatus.SUCCEEDED and everything else None
+    verified = run.finished_at if status is RunStatus.SUCCEEDED and await _saw_everything(session, run) else None
     await patients.note_sync(session, run.patient_id, PatientSyncStatus(status), verified_at=verified)
     ended = LogStatus.SUCCESS if status is RunStatus.SUCCEEDED else LogStatus.WARNING if succeeded else LogStatus.ERROR
     log(session, run, _run_action(run), ended, summary)
+    await work.ask(session, RUN_ENDED, run.id)
     await tell(session, run, SyncEventKind.RUN_FINISHED)
+
+
+async def _saw_everything(session: AsyncSession, run: SyncRun) -> bool:
+    """Whether a run, with those that it repeats, has listed everything and not only what changed."""
+    pages = await queries.pages(session, run.id)
+    while run.mode is RunMode.RETRY:
+        run = await queries.repeated(session, run)
+        pages = [*await queries.pages(session, run.id), *pages]
+    return not any(page.filtered for page in pages)
 
 
 async def _advance_cursor(session: AsyncSession, run: SyncRun) -> None:
@@ -251,9 +279,17 @@ def _run_action(run: SyncRun) -> LogAction:
     return LogAction.MANUAL_SYNC if run.trigger is RunTrigger.MANUAL else LogAction.AUTOMATIC_UPDATE
 
 
+async def _is_first_page(session: AsyncSession, run: SyncRun) -> bool:
+    """Whether nothing was listed before, by this run or by those that it repeats. Only that page's clock says from when on
+    changes are still to be asked for: by a later one's, what changed in between would be missed."""
+    while not await queries.pages(session, run.id):
+        if run.mode is not RunMode.RETRY:
+            return True
+        run = await queries.repeated(session, run)
+    return False
+
+
 def _add_page(session: AsyncSession, run: SyncRun, listed: Listed, failed: int) -> None:
-    if run.server_time is None:
-        run.server_time = listed.server_time
     session.add(
         SyncPage(
             run_id=run.id,
@@ -264,6 +300,7 @@ def _add_page(session: AsyncSession, run: SyncRun, listed: Listed, failed: int) 
             seen=listed.seen,
             failed=failed,
             filtered=listed.filtered,
+            listed=[*listed.references],
         )
     )
 
@@ -308,12 +345,17 @@ def _count(run: SyncRun, listed: Listed, received: Sequence[Received], failed: s
     run.unchanged += len(listed.unchanged)
     run.skipped += listed.skipped
     run.failed += len(failed)
+    _count_outcomes(run, received)
+
+
+def _count_outcomes(run: SyncRun, received: Sequence[Received]) -> None:
     for it in received:
-        counter = COUNTERS[it.outcome]
-        setattr(run, counter, getattr(run, counter) + 1)
+        # What was only settled was not received: it is told of, and counted nowhere.
+        if counter := COUNTERS.get(it.outcome):
+            setattr(run, counter, getattr(run, counter) + 1)
 
 
-def _expected(pages: Sequence[SyncPage], run: SyncRun) -> tuple[int, bool]:
+def _expected(pages: Sequence[Page], run: SyncRun) -> tuple[int, bool]:
     """How many resources there are to come, as far as the provider has told, and whether a listing without a total goes on."""
     totals: dict[str, int] = {}
     open_ended = False
@@ -326,15 +368,20 @@ def _expected(pages: Sequence[SyncPage], run: SyncRun) -> tuple[int, bool]:
     return max(sum(totals.values()), run.discovered), open_ended
 
 
-def _log_documents(session: AsyncSession, run: SyncRun, received: Sequence[Received]) -> list[Happened]:
+async def _log_documents(session: AsyncSession, run: SyncRun, received: Sequence[Received]) -> list[Happened]:
+    """A line of the log for each document that changed; the events that tell of them."""
+    lines: list[tuple[object, ...]] = []
     happened: list[Happened] = []
     for it in received:
         if it.outcome in TOLD and it.document is not None:
             kind, action = TOLD[it.outcome]
-            log(session, run, action, LogStatus.SUCCESS, _words(it.document, it.reference), it.document.id)
+            words = _words(it.document, it.reference)
+            about = (uuid7(), run.patient_id, run.owner_id, it.document.id, run.id)
+            lines.append((*about, action.value, LogStatus.SUCCESS.value, words))
             happened.append(Happened(kind, {"run": run.id, "document": it.document.id}))
+    await copy(session, SynchronizationLog, LOG_COLUMNS, lines)
     return happened
 
 
-def _words(document: HealthcareDocument, reference: str) -> str:
+def _words(document: HealthcareDocument | Fresh, reference: str) -> str:
     return f"{document.title} ({reference})" if reference else document.title

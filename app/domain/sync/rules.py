@@ -6,14 +6,32 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.connectors.provider.port import Entry
-from app.domain.sync.models import RunMode, RunStatus, SyncPage, SyncRun
+from app.domain.sync import catalogue
+from app.domain.sync.models import RunMode, RunStatus, SyncRun
 
 OVERLAP = timedelta(minutes=10)
 """How far an incremental listing reaches back: clocks drift and transactions take their time."""
 BASE_DELAY = 1.0
 MAX_DELAY = 300.0
+LONGEST_WAIT = 3600.0
+"""Nobody is asked before the moment that they have named, up to an hour from now."""
+WHOLE_LISTING = "listing"
+"""The reference of a gap that is about everything that was listed: it hides what can still be read."""
 CONNECTED = 3
 PUBLISHING_SHARE = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A line of a run's ledger: see `SyncPage`."""
+
+    resource_type: str
+    number: int
+    next_link: str | None
+    expected: int | None
+    seen: int
+    failed: int
+    filtered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,7 @@ def outcome(*, failures: int, complete: bool) -> RunStatus:
     return RunStatus.SUCCEEDED if complete and not failures else RunStatus.SUCCEEDED_WITH_GAPS
 
 
-def coverage(pages: Sequence[SyncPage], resource_types: Iterable[str]) -> list[Coverage]:
+def coverage(pages: Sequence[Page], resource_types: Iterable[str]) -> list[Coverage]:
     found: list[Coverage] = []
     for resource_type in resource_types:
         own = [page for page in pages if page.resource_type == resource_type]
@@ -75,7 +93,36 @@ def coverage(pages: Sequence[SyncPage], resource_types: Iterable[str]) -> list[C
     return found
 
 
-def withdraws(run: SyncRun, pages: Sequence[SyncPage], resource_types: Sequence[str]) -> bool:
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a retry takes up: listings from their beginning, listings from where they stood, single resources."""
+
+    anew: tuple[str, ...] = ()
+    onward: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+
+    @property
+    def listings(self) -> tuple[str, ...]:
+        return (*self.anew, *self.onward)
+
+
+def retry_scope(
+    pages: Sequence[Page], failures: Iterable[tuple[str, str]], listings: Sequence[str], resource_types: Sequence[str]
+) -> Scope:
+    """What a run, whose part were these `listings`, left undone at the provider: by its pages and by reference and code of its
+    failures. What has no name has to be looked for in everything."""
+    failures = [*failures]
+    if any(not reference for reference, _ in failures):
+        return Scope(anew=tuple(resource_types))
+    wrong = {reference for reference, code in failures if code in (catalogue.LISTING_LOOPED, catalogue.LISTING_SHORT)}
+    anew = tuple(it for it in resource_types if it in wrong)
+    onward = tuple(it.resource_type for it in coverage(pages, listings) if not it.complete)
+    left = set(resource_types) - {*anew, *onward}
+    named = dict.fromkeys(it for it, _ in failures if it.partition("/")[0] in left and "/" in it)
+    return Scope(anew, tuple(it for it in onward if it not in anew), tuple(named))
+
+
+def withdraws(run: SyncRun, pages: Sequence[Page], resource_types: Sequence[str]) -> bool:
     """Only a complete listing of everything, never resumed, may say that something is gone."""
     return (
         run.mode is RunMode.FULL
@@ -93,7 +140,7 @@ def is_ours(entry: Entry, provider_patient_id: str) -> bool:
 def delay(attempt: int, retry_after: float | None) -> float:
     """Seconds until the next attempt: what the other side asked for, else full jitter over a growing span, never under half."""
     if retry_after is not None:
-        return min(max(retry_after, BASE_DELAY), MAX_DELAY)
+        return min(max(retry_after, BASE_DELAY), LONGEST_WAIT)
     span = min(BASE_DELAY * 3 ** (attempt - 1), MAX_DELAY)
     return span * random.uniform(0.5, 1)  # noqa: S311 - spreading load, not guarding a secret
 

@@ -10,8 +10,9 @@ from app.core.reading import read
 from app.core.resources import Resources
 from app.domain.documents import recording, rules
 from app.domain.documents.models import HealthcareDocument
-from app.domain.documents.recording import Origin, Received
+from app.domain.documents.recording import Received
 from app.domain.documents.rules import Contents, Incoming, Outcome
+from app.domain.documents.storing import Fresh, Origin
 from tests import factories
 from tests.domain.rows import rows
 
@@ -61,27 +62,38 @@ class Stream:
     resources: Resources
     origin: Origin
     received: list[Received] = field(default_factory=list[Received])
+    listed: set[str] = field(default_factory=set[str])
 
     def next_run(self) -> None:
+        self.listed.clear()
         origin = self.origin
         self.origin = Origin(origin.patient_id, origin.owner_id, origin.provider_id, origin.provider_name, uuid4())
 
     async def receive(self, *arrivals: Incoming) -> list[Outcome]:
+        self.listed |= {it.entry.reference for it in arrivals}
         async with self.resources.db.transaction() as session:
             self.received = await recording.receive(session, self.origin, arrivals)
-        return [it.outcome for it in self.received]
+        return [it.outcome for it in self.received if it.outcome is not Outcome.SETTLED]
 
     async def withdraw_unseen(self) -> list[UUID]:
         async with self.resources.db.transaction() as session:
-            return [it.id for it in await recording.withdraw_unseen(session, self.origin)]
+            received = await recording.withdraw_unseen(session, self.origin, self.listed)
+        return [it.document.id for it in received if it.document and it.outcome is Outcome.WITHDRAWN]
 
-    async def unchanged(self, *references: str) -> None:
-        async with self.resources.db.transaction() as session:
-            await recording.note_unchanged(session, self.origin, references)
+    def unchanged(self, *references: str) -> None:
+        self.listed |= {*references}
+
+    async def new_files(self) -> list[str]:
+        """The names of the files that the latest version of the only document brought."""
+        statement = (
+            "SELECT f.filename FROM files f JOIN healthcare_documents d ON d.id = f.document_id AND d.version = f.version"
+            " WHERE d.patient_id = :id AND f.sha256 IS NOT NULL ORDER BY f.position"
+        )
+        return await rows(self.resources, statement, id=self.origin.patient_id)
 
     @property
-    def document(self) -> HealthcareDocument:
-        (only,) = self.received
+    def document(self) -> HealthcareDocument | Fresh:
+        only = self.received[0]
         assert only.document is not None
         return only.document
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from app.connectors.provider.port import Attachment, DocumentType
 from app.core.errors import ErrorCode, Refusal
@@ -58,6 +59,20 @@ async def test_an_upload_carries_its_authors_name(resources: Resources, people: 
     )
     assert made.date is not None
     assert await rows(resources, "SELECT version, filename, integrity FROM files") == [(1, "Plan.txt", "UNDECLARED")]
+
+
+async def test_whoever_writes_of_a_document_does_not_wait_for_who_edits_it(
+    resources: Resources, people: People, patient: Patient
+) -> None:
+    """They hold the work row that the edit asks for next: they would wait for each other."""
+    caller = actor(people.dietician)
+    made = await upload(resources, caller, patient.id)
+    async with resources.db.transaction() as editing, resources.db.transaction() as writing:
+        assert await queries.get_locked(editing, caller, made.id) is not None
+        await writing.execute(text("SET LOCAL lock_timeout = '500ms'"))
+        line = "INSERT INTO synchronization_log (patient_id, owner_id, document_id, action, status) VALUES (:p, :o, :d, 'published', 'SUCCESS')"
+        await writing.execute(text(line), {"p": patient.id, "o": people.dietician.id, "d": made.id})
+    assert await rows(resources, "SELECT document_id FROM synchronization_log") == [made.id]
 
 
 async def test_an_edit_is_a_version_that_says_what_changed(

@@ -1,5 +1,7 @@
 """One note in two resources; what is retracted, withdrawn or replaced."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from app.connectors.provider.port import ResourceStatus
@@ -88,12 +90,12 @@ async def test_a_retracted_report_does_not_take_the_note_with_it(arriving: Strea
 async def test_what_a_complete_listing_does_not_show_is_withdrawn_and_kept(arriving: Stream) -> None:
     await arriving.receive(incoming(ONE, WORDS), incoming(TWO, "Another"))
     arriving.next_run()
-    await arriving.unchanged(ONE)
+    arriving.unchanged(ONE)
     assert len(await arriving.withdraw_unseen()) == 1
     assert await arriving.statuses() == {ONE: "CURRENT", TWO: "WITHDRAWN"}
     assert await arriving.shown("content", "deleted_at") == [("Another", None), (WORDS, None)]
     arriving.next_run()
-    await arriving.unchanged(ONE)
+    arriving.unchanged(ONE)
     assert await arriving.withdraw_unseen() == []
     assert await arriving.receive(incoming(TWO, "Another")) == [Outcome.UPDATED]
     assert await arriving.statuses() == {ONE: "CURRENT", TWO: "CURRENT"}
@@ -103,7 +105,7 @@ async def test_a_note_that_one_resource_still_shows_is_not_withdrawn(arriving: S
     await arriving.receive(incoming(ONE, WORDS))
     await arriving.receive(incoming(LAB, WORDS))
     arriving.next_run()
-    await arriving.unchanged(LAB)
+    arriving.unchanged(LAB)
     assert await arriving.withdraw_unseen() == []
     assert await arriving.shown("status") == ["CURRENT"]
 
@@ -112,7 +114,7 @@ async def test_the_resource_that_is_left_leads_from_then_on(arriving: Stream) ->
     await arriving.receive(incoming(ONE, WORDS))
     await arriving.receive(incoming(LAB, WORDS))
     arriving.next_run()
-    await arriving.unchanged(LAB)
+    arriving.unchanged(LAB)
     await arriving.withdraw_unseen()
     assert await arriving.receive(incoming(LAB, "HbA1c 43 mmol/mol")) == [Outcome.UPDATED]
     assert await arriving.shown("content", "status", "version") == [("HbA1c 43 mmol/mol", "CURRENT", 2)]
@@ -150,7 +152,29 @@ async def test_a_superseded_document_that_is_read_again_gets_no_new_version(arri
         assert await arriving.receive(incoming(ONE, WORDS, None)) == [Outcome.UNCHANGED]
     assert await arriving.receive(incoming(ONE, WORDS, None, status=ResourceStatus.SUPERSEDED)) == [Outcome.UNCHANGED]
     assert await arriving.statuses() == {ONE: "SUPERSEDED", TWO: "CURRENT"}
-    assert await arriving.shown("version") == [1, 1]
+    assert sorted(await arriving.shown("version")) == [1, 2]
+
+
+async def test_what_a_document_replaced_holds_again_when_that_one_is_retracted_or_gone(arriving: Stream) -> None:
+    await arriving.receive(incoming(ONE, WORDS), incoming(TWO, "Corrected", replaces=ONE))
+    assert await arriving.statuses() == {ONE: "SUPERSEDED", TWO: "CURRENT"}
+    await arriving.receive(incoming(TWO, replaces=ONE, status=ResourceStatus.ENTERED_IN_ERROR))
+    assert await arriving.statuses() == {ONE: "CURRENT", TWO: "RETRACTED"}
+    await arriving.receive(incoming(TWO, "Corrected", replaces=ONE))
+    assert await arriving.statuses() == {ONE: "SUPERSEDED", TWO: "CURRENT"}
+    arriving.next_run()
+    await arriving.receive(incoming(ONE, WORDS))
+    assert len(await arriving.withdraw_unseen()) == 1
+    assert await arriving.statuses() == {ONE: "CURRENT", TWO: "WITHDRAWN"}
+
+
+async def test_of_two_that_replace_each_other_the_later_one_holds(arriving: Stream) -> None:
+    early, late = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
+    await arriving.receive(
+        incoming(ONE, WORDS, replaces=TWO, last_updated=late),
+        incoming(TWO, "Corrected", replaces=ONE, last_updated=early),
+    )
+    assert await arriving.statuses() == {ONE: "CURRENT", TWO: "SUPERSEDED"}
 
 
 @pytest.mark.parametrize("replaces", [ONE, f"{NOTE}/unknown"])

@@ -148,7 +148,8 @@ async def test_an_id_elsewhere_does_not_outlive_the_connection_that_it_belongs_t
         ]
     patient = await made(resources, caller, primary_provider_id=one, provider_patient_id="7", platform_id=here)
     async with resources.db.transaction() as session:
-        await commands.note_platform_patient(session, patient.id, "101")
+        await commands.note_platform_patient(session, patient.id, there, "99")
+        await commands.note_platform_patient(session, patient.id, here, "101")
     with pytest.raises(Refusal) as refused:
         async with resources.db.transaction() as session:
             await commands.update(session, caller, patient.id, Details(primary_provider_id=two))

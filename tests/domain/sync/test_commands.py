@@ -77,8 +77,11 @@ async def test_a_second_request_joins_the_run_under_way(
     before = await everything(resources)
     for key in (None, "another"):
         assert (await request(resources, dietician, patient.id, key=key)).id == run.id
-    assert await everything(resources) == before
+    assert {name: it for name, it in (await everything(resources)).items() if it != before[name]}.keys() == {
+        "sync_keys"
+    }
     await end(resources, run, "SUCCEEDED")
+    assert (await request(resources, dietician, patient.id, key="another")).id == run.id
     assert (await request(resources, dietician, patient.id)).id != run.id
 
 
@@ -179,15 +182,40 @@ async def test_what_has_ended_cannot_be_cancelled(
 
 
 @pytest.mark.parametrize("status", ["SUCCEEDED_WITH_GAPS", "FAILED", "CANCELLED"])
-async def test_a_retry_is_another_run_that_compares_everything(
-    resources: Resources, dietician: Actor, patient: Patient, status: str
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_retry_is_another_run_that_takes_up_what_is_left_to_do(
+    resources: Resources, dietician: Actor, patient: Patient, status: str, *, begun: bool
 ) -> None:
-    first = await request(resources, dietician, patient.id, mode=RunMode.INCREMENTAL)
+    first = await request(resources, dietician, patient.id, mode=RunMode.FULL)
+    if begun:
+        page = (
+            "INSERT INTO sync_pages (run_id, resource_type, number, seen, failed, filtered)"
+            " VALUES (:run, 'DocumentReference', 1, 1, 0, false)"
+        )
+        await sql(resources, page, run=first.id)
     await end(resources, first, status)
     again = await retry(resources, dietician, first.id)
     assert again.id != first.id
-    assert (again.mode, again.retry_of_id, again.status) == (RunMode.FULL, first.id, RunStatus.QUEUED)
+    mode = RunMode.RETRY if begun else RunMode.FULL
+    assert (again.mode, again.retry_of_id, again.status) == (mode, first.id, RunStatus.QUEUED)
     assert (await retry(resources, dietician, first.id)).id == again.id
+
+
+async def test_a_retry_of_what_another_provider_left_undone_compares_everything(
+    resources: Resources, dietician: Actor, patient: Patient
+) -> None:
+    first = await request(resources, dietician, patient.id)
+    await end(resources, first, "FAILED")
+    await sql(resources, "UPDATE patients SET provider_patient_id = 'another' WHERE id = :id", id=patient.id)
+    assert (await retry(resources, dietician, first.id)).mode is RunMode.FULL
+
+
+async def test_a_retry_of_nothing_is_refused(resources: Resources, dietician: Actor, patient: Patient) -> None:
+    before = await everything(resources)
+    with pytest.raises(Refusal) as refused:
+        await request(resources, dietician, patient.id, mode=RunMode.RETRY)
+    assert refusal_of(refused) == (ErrorCode.INVALID, ("mode",))
+    assert await everything(resources) == before
 
 
 async def test_a_run_under_way_is_its_own_retry_and_a_success_has_none(

@@ -1,6 +1,6 @@
 """What workers record of a run: honest counters, honest coverage, an honest end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -8,12 +8,13 @@ from uuid import UUID
 import pytest
 
 from app.core.resources import Resources
-from app.domain.documents.recording import Origin
+from app.domain.documents.storing import Origin
 from app.domain.patients.models import Patient
-from app.domain.sync import commands, recording
+from app.domain.sync import commands, queries, recording
 from app.domain.sync.events import run_stream
 from app.domain.sync.models import RunMode, RunStage, RunStatus, Severity, SyncRun
 from app.domain.sync.recording import Listed, Problem
+from app.domain.sync.rules import WHOLE_LISTING
 from tests.conftest import People
 from tests.domain.documents.arrivals import NOTE, REPORT, incoming
 from tests.domain.rows import actor, rows, sql
@@ -52,6 +53,14 @@ class Running:
     async def begin(self) -> SyncRun:
         async with self.resources.db.transaction() as session:
             return await recording.begin(session, self.run_id)
+
+    async def again(self, people: People) -> "Running":
+        """A retry of it, begun."""
+        async with self.resources.db.transaction() as session:
+            run = await commands.retry(session, actor(people.dietician), self.run_id)
+        found = Running(self.resources, run.id, replace(self.origin, run_id=run.id))
+        await found.begin()
+        return found
 
 
 @pytest.fixture
@@ -95,6 +104,25 @@ async def test_a_complete_run_without_failures_succeeds_and_moves_the_cursor(
     ]
 
 
+async def test_only_the_first_page_says_when_the_run_began_to_look(resources: Resources, running: Running) -> None:
+    """By a later page's clock, what changed in between would be missed."""
+    await running.page(server_time=None)
+    run = await running.page(REPORT)
+    assert run.server_time is None
+    assert (await running.finish()).status is RunStatus.SUCCEEDED
+    assert await rows(resources, "SELECT since FROM sync_cursors") == []
+
+
+async def test_a_retry_does_not_take_its_own_clock_for_that_of_the_run_it_repeats(
+    people: People, running: Running
+) -> None:
+    await running.page(server_time=None, next_link="https://ehr.example.test/2")
+    await running.page(REPORT)
+    await running.finish()
+    again = await running.again(people)
+    assert (await again.page(number=2)).server_time is None
+
+
 async def test_a_failure_is_a_gap_with_its_name_and_leaves_the_cursor(resources: Resources, running: Running) -> None:
     problem = Problem(f"{NOTE}/2", "ENTRY_UNREADABLE", "no content")
     await running.page(seen=2, arrivals=[incoming(f"{NOTE}/1", "a")], problems=[problem])
@@ -127,6 +155,49 @@ async def test_a_listing_shorter_than_announced_is_a_gap(resources: Resources, r
     await running.page(REPORT)
     assert (await running.finish()).status is RunStatus.SUCCEEDED_WITH_GAPS
     assert await rows(resources, FAILURES) == [(NOTE, "LISTING_SHORT", "FAILURE")]
+
+
+async def test_a_listing_that_a_retry_goes_on_with_is_as_long_as_its_parts_together(
+    people: People, running: Running
+) -> None:
+    await running.page(next_link="https://ehr.example.test/2", expected=2, arrivals=[incoming(f"{NOTE}/1", "a")])
+    await running.page(REPORT)
+    assert (await running.finish()).status is RunStatus.SUCCEEDED_WITH_GAPS
+    again = await running.again(people)
+    await again.page(number=2, expected=2, arrivals=[incoming(f"{NOTE}/2", "b")])
+    async with running.resources.db.transaction() as session:
+        run = await recording.finish(session, again.run_id, (NOTE,))
+    assert run.status is RunStatus.SUCCEEDED
+
+
+async def test_a_listing_that_begins_anew_does_not_go_on_with_the_one_that_was_wrong(
+    people: People, running: Running
+) -> None:
+    """The first retry could not list anything: the second begins where that one would have."""
+    await running.page(expected=3, arrivals=[incoming(f"{NOTE}/1", "a")])
+    await running.page(REPORT)
+    await running.finish()
+    again = await running.again(people)
+    async with running.resources.db.transaction() as session:
+        await recording.fail(session, again.run_id, "PROVIDER_UNAVAILABLE", "503")
+    last = await again.again(people)
+    async with running.resources.db.reading() as session:
+        run = await queries.run_locked(session, last.run_id)
+        scope = await queries.retry_scope(session, run, TYPES)
+        assert (scope.listings, scope.references) == ((NOTE,), ())
+        assert await queries.listing_so_far(session, run, NOTE) == []
+
+
+async def test_a_listing_that_hides_something_is_compared_again_as_a_whole(people: People, running: Running) -> None:
+    await running.page(arrivals=[incoming(f"{NOTE}/1", "a")])
+    await running.page(REPORT)
+    async with running.resources.db.transaction() as session:
+        gap = Problem(WHOLE_LISTING, "LISTING_SHORT", "1 can still be read")
+        await recording.give_up_listing(session, running.run_id, gap)
+    await running.finish()
+    again = await running.again(people)
+    async with running.resources.db.reading() as session:
+        assert (await queries.run_locked(session, again.run_id)).mode is RunMode.FULL
 
 
 async def test_a_page_is_recorded_wholly_or_not_at_all(resources: Resources, running: Running) -> None:
@@ -183,7 +254,7 @@ async def test_a_run_that_stored_nothing_has_failed(resources: Resources, runnin
 
 async def test_what_a_full_listing_did_not_show_is_withdrawn_and_told(resources: Resources, running: Running) -> None:
     await running.page(arrivals=[incoming(f"{NOTE}/1", "a"), incoming(f"{NOTE}/2", "b")])
-    await sql(resources, "UPDATE document_sources SET seen_run_id = NULL WHERE reference = :gone", gone=f"{NOTE}/2")
+    await sql(resources, "UPDATE sync_pages SET listed = ARRAY[:seen]", seen=f"{NOTE}/1")
     async with resources.db.transaction() as session:
         await recording.withdraw(session, running.origin)
     assert await rows(resources, "SELECT withdrawn FROM sync_runs") == [1]
