@@ -1,5 +1,5 @@
-"""The care platform over HTTP: patients, presigned uploads, attachments, and `/control` (see `sandbox.http`; `downloads`
-and `files` stay empty).
+"""The care platform over HTTP: patients, presigned uploads, attachments, the same by GraphQL (see `sandbox.platform.healthie`),
+and `/control` (see `sandbox.http` and `sandbox.platform.hooks`; `downloads` and `files` stay empty).
 
 `GET /control/attachments?patient_id=` answers `{"attachments": [{id, patient_id, external_id, size, sha256}]}`.
 
@@ -22,8 +22,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sandbox.faults.layer import Faults, Faulty, fault_routes
 from sandbox.http import Counted, Counts, TooLarge, basic_credentials, capped, control_routes, on_loop, origin
+from sandbox.platform import healthie
 from sandbox.platform.checks import Problem, attachment_fields, page_number, patient_fields
+from sandbox.platform.hooks import Hooks, hook_routes
 from sandbox.platform.store import LARGEST_UPLOAD, PAGE, Store
 
 USER_AGENT = re.compile(r"^.+ \(.+@.+\)$")
@@ -34,10 +37,29 @@ TEMPLATE = re.compile(r"^(/patients|/patient_attachments)/[^/]+")
 Handle = Callable[[Store, Request], Awaitable[Response]]
 
 
-def create_app(store: Store) -> Starlette:
+def create_app(store: Store, faults: Faults | None = None) -> Starlette:
     """The caller owns the store and closes it."""
     counts = Counts()
+    faults = faults or Faults("platform")
+    hooks = Hooks(store, faults)
+    routes = [
+        *_rest_routes(store, hooks),
+        Route("/graphql", _graphql(store, hooks), methods=["POST"]),
+        Route("/control/attachments", on_loop(lambda r: _stored(store, r)), methods=["GET"]),
+        *control_routes(counts),
+        *hook_routes(hooks),
+        *fault_routes(faults),
+    ]
+    # The layer that spoils answers stands below the counting one: a spoilt request was asked all the same.
+    layers = [
+        Middleware(Counted, counts=counts, template=lambda path: TEMPLATE.sub(r"\1/{id}", path)),
+        Middleware(Faulty, faults=faults),
+    ]
+    handlers: Any = {Problem: _problem, TooLarge: _too_large, HTTPException: _http, sqlite3.OperationalError: _locked}
+    return Starlette(routes=routes, middleware=layers, exception_handlers=handlers)
 
+
+def _rest_routes(store: Store, hooks: Hooks) -> list[Route]:
     def guarded(path: str, method: str, handle: Handle) -> Route:
         async def admitted(request: Request) -> Response:
             _admit(store, request)
@@ -48,22 +70,32 @@ def create_app(store: Store) -> Starlette:
     async def uploaded(request: Request) -> Response:
         return await upload(store, request)
 
-    routes = [
+    async def created(store: Store, request: Request) -> Response:
+        attachment = await create_attachment(store, request)
+        hooks.follow(attachment)
+        return JSONResponse(attachment, 201)
+
+    async def deleted(store: Store, request: Request) -> Response:
+        hooks.tell("deleted", delete_attachment(store, request))
+        return Response(status_code=204)
+
+    return [
         guarded("/patients", "GET", list_patients),
         guarded("/patients", "POST", create_patient),
         guarded("/patients/{id}/attachment_presigned_post", "GET", presign),
         Route("/upload", uploaded, methods=["POST"]),
         guarded("/patient_attachments", "GET", list_attachments),
-        guarded("/patient_attachments", "POST", create_attachment),
+        guarded("/patient_attachments", "POST", created),
         guarded("/patient_attachments/{id}", "GET", get_attachment),
-        guarded("/patient_attachments/{id}", "DELETE", delete_attachment),
-        Route("/control/attachments", on_loop(lambda r: _stored(store, r)), methods=["GET"]),
-        *control_routes(counts),
+        guarded("/patient_attachments/{id}", "DELETE", deleted),
     ]
-    # A layer that spoils answers belongs below the counting one: a spoilt request was asked all the same.
-    layers = [Middleware(Counted, counts=counts, template=lambda path: TEMPLATE.sub(r"\1/{id}", path))]
-    handlers: Any = {Problem: _problem, TooLarge: _too_large, HTTPException: _http, sqlite3.OperationalError: _locked}
-    return Starlette(routes=routes, middleware=layers, exception_handlers=handlers)
+
+
+def _graphql(store: Store, hooks: Hooks) -> Callable[[Request], Awaitable[Response]]:
+    async def graphql(request: Request) -> Response:
+        return await healthie.answer(store, hooks, request)
+
+    return graphql
 
 
 async def list_patients(store: Store, request: Request) -> Response:
@@ -119,7 +151,7 @@ async def list_attachments(store: Store, request: Request) -> Response:
     return JSONResponse({"patient_attachments": found, "total_entries": total})
 
 
-async def create_attachment(store: Store, request: Request) -> Response:
+async def create_attachment(store: Store, request: Request) -> dict[str, Any]:
     if len(request.headers.get("idempotency-key", "")) < 8:
         raise Problem(422, "The header Idempotency-Key is required, with at least 8 characters")
     fields = attachment_fields(await _object(request))
@@ -132,7 +164,9 @@ async def create_attachment(store: Store, request: Request) -> Response:
         raise Problem(
             422, "The attachment is not valid", {"upload_url": "is not a file that was uploaded for this patient"}
         )
-    return JSONResponse(store.create_attachment(found, fields.get("description"), fields.get("external_id")), 201)
+    if store.is_full():
+        raise Problem(507, "The storage of this account is used up")
+    return store.create_attachment(found, fields.get("description"), fields.get("external_id"))
 
 
 async def get_attachment(store: Store, request: Request) -> Response:
@@ -142,10 +176,11 @@ async def get_attachment(store: Store, request: Request) -> Response:
     return JSONResponse(found)
 
 
-async def delete_attachment(store: Store, request: Request) -> Response:
-    if not store.delete_attachment(_id(request.path_params["id"])):
+def delete_attachment(store: Store, request: Request) -> dict[str, Any]:
+    found = store.delete_attachment(_id(request.path_params["id"]))
+    if not found:
         raise Problem(404, "There is no such attachment")
-    return Response(status_code=204)
+    return found
 
 
 def _stored(store: Store, request: Request) -> Response:

@@ -26,6 +26,15 @@ CREATE TABLE IF NOT EXISTS attachment (
     content_type TEXT, size INTEGER, external_id TEXT, sha256 TEXT NOT NULL, created_at INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS attachment_by_patient ON attachment (patient_id);
+CREATE TABLE IF NOT EXISTS metadata (attachment_id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS webhook (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, style TEXT NOT NULL, url TEXT NOT NULL, secret TEXT NOT NULL,
+    is_enabled INTEGER NOT NULL, failures INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS delivery (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, webhook_id INTEGER NOT NULL, kind TEXT NOT NULL, attachment_id INTEGER NOT NULL,
+    patient_id INTEGER NOT NULL, status INTEGER
+);
 """
 
 LARGEST_UPLOAD = 25 * 1024 * 1024
@@ -56,6 +65,19 @@ class Store:
     def knows(self, username: str, password: str) -> bool:
         row = self.db.one("SELECT 1 FROM credential WHERE username = ? AND password = ?", username, hashed(password))
         return row is not None
+
+    def knows_key(self, key: str) -> bool:
+        """For an API that wants the key alone."""
+        return self.db.one("SELECT 1 FROM credential WHERE username = ?", key) is not None
+
+    def set_quota(self, attachments: int | None) -> None:
+        """How many attachments there is room for; None: as many as there are."""
+        self.db.set("quota", "" if attachments is None else str(attachments))
+
+    def is_full(self) -> bool:
+        quota = self.db.setting("quota")
+        there = (self.db.one("SELECT count(*) FROM attachment") or (0,))[0]
+        return bool(quota) and there >= int(quota)
 
     def set_processing_ms(self, milliseconds: int) -> None:
         """How long after its creation an attachment is still being processed."""
@@ -136,6 +158,13 @@ class Store:
         row = self.db.one(f"SELECT {ATTACHMENT} FROM attachment WHERE id = ?", made)
         return self._attachment(row or ())
 
+    def note_metadata(self, attachment_id: str, text: str) -> None:
+        self.db.run("INSERT OR REPLACE INTO metadata VALUES (?, ?)", int(attachment_id), text)
+
+    def metadata(self, attachment_id: str) -> str | None:
+        row = self.db.one("SELECT text FROM metadata WHERE attachment_id = ?", int(attachment_id))
+        return row[0] if row else None
+
     def attachment(self, attachment_id: int | None) -> dict[str, Any] | None:
         row = self.db.one(f"SELECT {ATTACHMENT} FROM attachment WHERE id = ?", attachment_id)
         return self._attachment(row) if row else None
@@ -152,11 +181,24 @@ class Store:
         )
         return [self._attachment(row) for row in rows], total
 
-    def delete_attachment(self, attachment_id: int | None) -> bool:
+    def attachments_after(self, patient_id: int | None, after: int, limit: int) -> tuple[list[dict[str, Any]], int]:
+        """A patient's attachments behind one of them, and how many there are in all."""
+        total = (self.db.one("SELECT count(*) FROM attachment WHERE patient_id = ?", patient_id) or (0,))[0]
+        rows = self.db.all(
+            f"SELECT {ATTACHMENT} FROM attachment WHERE patient_id = ? AND id > ? ORDER BY id LIMIT ?",
+            patient_id,
+            after,
+            limit,
+        )
+        return [self._attachment(row) for row in rows], total
+
+    def delete_attachment(self, attachment_id: int | None) -> dict[str, Any] | None:
+        """The attachment as it was; None where there is none."""
         with self.db.write():
-            found = self.db.one("SELECT 1 FROM attachment WHERE id = ?", attachment_id)
+            found = self.attachment(attachment_id)
             self.db.run("DELETE FROM attachment WHERE id = ?", attachment_id)
-            return found is not None
+            self.db.run("DELETE FROM metadata WHERE attachment_id = ?", attachment_id)
+            return found
 
     def stored(self, patient_id: int | None) -> list[dict[str, Any]]:
         """All attachments with the hash of their bytes, for tests that compare what arrived."""
@@ -168,6 +210,45 @@ class Store:
             {"id": str(number), "patient_id": str(patient), "external_id": external_id, "size": size, "sha256": sha256}
             for number, patient, external_id, size, sha256 in rows
         ]
+
+    def add_webhook(self, style: str, url: str, secret: str, *, is_enabled: bool = True) -> int:
+        """`style` is `timestamped` or `healthie`: who signs how."""
+        return self.db.run(
+            "INSERT INTO webhook (style, url, secret, is_enabled) VALUES (?, ?, ?, ?)", style, url, secret, is_enabled
+        )
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        rows = self.db.all("SELECT id, style, url, secret, is_enabled, failures FROM webhook ORDER BY id")
+        names = ("id", "style", "url", "secret", "is_enabled", "failures")
+        return [dict(zip(names, (*row[:4], bool(row[4]), row[5]), strict=True)) for row in rows]
+
+    def enable_webhook(self, webhook_id: int, *, is_enabled: bool) -> None:
+        self.db.run("UPDATE webhook SET is_enabled = ?, failures = 0 WHERE id = ?", is_enabled, webhook_id)
+
+    def note_delivery(self, webhook_id: int, kind: str, attachment_id: str, patient_id: str) -> int:
+        return self.db.run(
+            "INSERT INTO delivery (webhook_id, kind, attachment_id, patient_id) VALUES (?, ?, ?, ?)",
+            webhook_id,
+            kind,
+            int(attachment_id),
+            int(patient_id),
+        )
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """What webhooks were told, and how they answered: 0 for «not at all»."""
+        rows = self.db.all("SELECT id, webhook_id, kind, attachment_id, patient_id, status FROM delivery ORDER BY id")
+        names = ("id", "webhook_id", "kind", "attachment_id", "patient_id", "status")
+        return [dict(zip(names, (*row[:3], str(row[3]), str(row[4]), row[5]), strict=True)) for row in rows]
+
+    def note_answer(self, delivery_id: int, webhook_id: int, status: int, most_failures: int) -> None:
+        """Counts failures in a row; who has failed too often is told nothing any more."""
+        with self.db.write():
+            self.db.run("UPDATE delivery SET status = ? WHERE id = ?", status, delivery_id)
+            if 200 <= status < 300:
+                self.db.run("UPDATE webhook SET failures = 0 WHERE id = ?", webhook_id)
+                return
+            self.db.run("UPDATE webhook SET failures = failures + 1 WHERE id = ?", webhook_id)
+            self.db.run("UPDATE webhook SET is_enabled = 0 WHERE id = ? AND failures >= ?", webhook_id, most_failures)
 
     def _attachment(self, row: Row) -> dict[str, Any]:
         number, patient_id, description, filename, content_type, size, external_id, created_at = row

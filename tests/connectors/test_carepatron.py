@@ -2,14 +2,18 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
 from starlette.responses import JSONResponse, Response
 
+from app.connectors.http import open_client
 from app.connectors.platform import connect_platform
+from app.connectors.platform.exchange import Exchange
 from app.connectors.platform.port import (
     CarePlatform,
+    Changes,
     Outgoing,
     PlatformConnection,
     PlatformError,
@@ -19,6 +23,7 @@ from app.connectors.platform.port import (
     Receipt,
     ReceiptState,
 )
+from app.core.settings import LOOPBACK
 from tests.connectors.scripted import Asked, Cut, Scripted
 
 PATIENT = PlatformPatient("our-ref", "Alva", "Dickinson", "1990-01-01")
@@ -29,7 +34,7 @@ CREATE = "POST /api/patient_attachments"
 
 @pytest.fixture
 async def platform(server: Scripted) -> AsyncIterator[CarePlatform]:
-    connection = PlatformConnection(PlatformKind.CAREPATRON, f"{server.origin}/api/", "key", "")
+    connection = PlatformConnection(PlatformKind.CAREPATRON, f"{server.origin}/api/", "key", "", networks=LOOPBACK)
     async with connect_platform(connection) as opened:
         yield opened
 
@@ -118,7 +123,7 @@ async def test_a_document_is_uploaded_and_then_created(server: Scripted, platfor
     assert "authorization" not in upload.headers
     order = [upload.body.index(part) for part in (b'name="key"', b'name="policy"', b'name="x-amz', b'name="file"')]
     assert order == sorted(order)
-    assert OUTGOING.data in upload.body
+    assert b"%PDF-1.7 \x00\xff" in upload.body
     assert b'filename="sum_mary.pdf"' in upload.body
     assert create.headers["idempotency-key"] == "doc-ref-1"
     sent = msgspec.json.decode(create.body)
@@ -171,12 +176,15 @@ async def test_a_failed_creation_says_whether_it_may_have_taken_effect(
     assert (error.code, error.ambiguous) == (code, ambiguous)
 
 
-async def test_a_refusal_is_told_in_the_platforms_words(server: Scripted, platform: CarePlatform) -> None:
-    said = {"message": "Something is wrong", "errors": {"description": "is too long"}}
-    _ready(server, JSONResponse(said, 422))
+@pytest.mark.parametrize("status", [422, 200])
+async def test_a_refusal_names_fields_and_repeats_no_words(
+    server: Scripted, platform: CarePlatform, status: int
+) -> None:
+    errors = {"upload_url": "is gone", "first_name": "Alva is not valid", "Alva Dickinson": "is no field"}
+    _ready(server, JSONResponse({"message": "Alva Dickinson cannot be saved", "errors": errors}, status))
     error = await _put_error(platform)
     assert (error.code, error.retryable) == (PlatformErrorCode.REFUSED, False)
-    assert "Something is wrong (description is too long)" in error.detail
+    assert error.detail == f"the platform answered {status}, refused: first_name, upload_url"
 
 
 @pytest.mark.parametrize(
@@ -216,7 +224,9 @@ async def test_a_failed_upload_creates_nothing_and_is_not_ambiguous(
 
 
 async def test_a_connection_that_never_came_about_is_not_ambiguous() -> None:
-    async with connect_platform(PlatformConnection(PlatformKind.CAREPATRON, "http://127.0.0.1:1")) as platform:
+    async with connect_platform(
+        PlatformConnection(PlatformKind.CAREPATRON, "http://127.0.0.1:1", networks=LOOPBACK)
+    ) as platform:
         error = await _put_error(platform)
     assert (error.code, error.ambiguous) == (PlatformErrorCode.UNREACHABLE, False)
 
@@ -227,6 +237,17 @@ async def test_an_upload_address_that_is_none_is_a_platform_error(
 ) -> None:
     server.on(PRESIGN, JSONResponse({"url": url, "fields": {}}))
     assert (await _put_error(platform)).code is PlatformErrorCode.REFUSED
+
+
+async def test_a_file_is_not_sent_unencrypted_where_the_platform_itself_is_encrypted(server: Scripted) -> None:
+    connection = PlatformConnection(PlatformKind.CAREPATRON, "https://platform.example.test")
+    async with open_client(connect_seconds=2, read_seconds=5, user_agent="t", allow=LOOPBACK) as client:
+        with pytest.raises(PlatformError) as caught:
+            await Exchange(client, connection).upload(
+                f"{server.origin}/upload", {}, ("a.pdf", b"%PDF", "application/pdf")
+            )
+    assert caught.value.code is PlatformErrorCode.BAD_RESPONSE
+    assert server.paths() == []
 
 
 async def test_what_the_platform_has_is_found_on_every_page(server: Scripted, platform: CarePlatform) -> None:
@@ -280,6 +301,42 @@ async def test_a_receipt_is_followed_until_it_is_processed(server: Scripted, pla
     with pytest.raises(PlatformError) as caught:
         await platform.confirm("10")
     assert caught.value.code is PlatformErrorCode.NOT_FOUND
+
+
+async def test_an_archived_document_is_deleted_and_one_that_is_gone_is_no_error(
+    server: Scripted, platform: CarePlatform
+) -> None:
+    server.on("DELETE /api/patient_attachments/9", Response(status_code=204), Response("", 404), Response("", 500))
+    await platform.archive("9")
+    await platform.archive("9")
+    with pytest.raises(PlatformError) as caught:
+        await platform.archive("9")
+    assert (caught.value.code, caught.value.ambiguous) == (PlatformErrorCode.UNAVAILABLE, False)
+    assert server.paths() == ["DELETE /api/patient_attachments/9"] * 3
+
+
+async def test_changes_are_what_the_list_shows_beside_what_we_know(server: Scripted, platform: CarePlatform) -> None:
+    foreign = _attachment("3") | {"external_id": None, "created_at": "2026-11-20T10:00:00Z"}
+    rows = [
+        _attachment("1", "r1", done=True),
+        _attachment("2", "r2"),
+        foreign,
+        foreign | {"id": "4", "created_at": "2020-01-01T00:00:00Z"},
+    ]
+    server.on("GET /api/patient_attachments", JSONResponse({"patient_attachments": rows, "total_entries": 4}))
+    changes = await platform.changes("101", ["1", "2", "9"], datetime(2026, 1, 1, tzinfo=UTC))
+    assert changes == Changes(frozenset({"1"}), frozenset({"9"}), frozenset({"3"}))
+
+
+@pytest.mark.parametrize(
+    "reply", [Response("", 507), JSONResponse({"message": "No room", "errors": {"quota": "is used up"}}, 422)]
+)
+async def test_a_platform_without_room_says_so_in_either_way(
+    server: Scripted, platform: CarePlatform, reply: Response
+) -> None:
+    _ready(server, reply)
+    error = await _put_error(platform)
+    assert (error.code, error.of_one_document, error.retryable) == (PlatformErrorCode.FULL, False, False)
 
 
 def test_there_is_no_adapter_for_no_platform() -> None:

@@ -4,8 +4,9 @@ is processed. It has never spoken to Carepatron."""
 
 import html
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -18,17 +19,19 @@ from app.connectors.platform.exchange import (
     Exchange,
     decode,
     failure,
-    words,
 )
 from app.connectors.platform.port import (
     CarePlatform,
+    Changes,
     Outgoing,
     PlatformConnection,
     PlatformError,
     PlatformErrorCode,
+    PlatformLimits,
     PlatformPatient,
     Receipt,
     ReceiptState,
+    Watching,
 )
 
 LONGEST_DESCRIPTION = 255
@@ -36,6 +39,8 @@ PER_PAGE = 100
 # A platform that never runs out of pages is not listened to for ever.
 MOST_PAGES = 1000
 FULL_DATE = 10
+# The description of the API names no greatest size: its «413» says when a file was too large.
+LIMITS = PlatformLimits(description_characters=LONGEST_DESCRIPTION)
 
 _LOCATION = re.compile(rb"<Location>\s*([^<]+?)\s*</Location>")
 _KEY = re.compile(rb"<Key>\s*([^<]+?)\s*</Key>")
@@ -66,6 +71,7 @@ class Attachment(msgspec.Struct):
     id: str
     processing_completed: bool
     external_id: str | None = None
+    created_at: datetime | None = None
 
 
 class AttachmentPage(msgspec.Struct):
@@ -75,6 +81,8 @@ class AttachmentPage(msgspec.Struct):
 
 class Carepatron:
     """`CarePlatform` over the Carepatron-style API."""
+
+    limits = LIMITS
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -119,21 +127,28 @@ class Carepatron:
 
     async def find(self, platform_patient_id: str, references: set[str]) -> dict[str, Receipt]:
         found: dict[str, Receipt] = {}
+        async for attachments in self._listed(platform_patient_id):
+            for attachment in attachments:
+                reference = attachment.external_id
+                if reference in references and reference not in found:
+                    found[reference] = Receipt(attachment.id, reference, _state(attachment))
+            if len(found) == len(references):
+                break
+        return found
+
+    async def _listed(self, platform_patient_id: str) -> AsyncIterator[Sequence[Attachment]]:
+        """Every attachment of a patient, in pages. Half a list is an error and never taken for an absence: what is «not
+        there» would be sent a second time."""
         seen: set[str] = set()
         for number in range(1, MOST_PAGES + 1):
             answer = await self._exchange.get("/patient_attachments", patient_id=platform_patient_id, page=str(number))
             page = decode(answer, AttachmentPage)
-            for attachment in page.patient_attachments:
-                reference = attachment.external_id
-                if reference in references and reference not in found:
-                    found[reference] = Receipt(attachment.id, reference, _state(attachment))
+            yield page.patient_attachments
             fresh = {attachment.id for attachment in page.patient_attachments} - seen
             seen |= fresh
-            complete = len(seen) >= (page.total_entries or 0) if not fresh else len(seen) == page.total_entries
-            if complete or len(found) == len(references):
-                return found
+            if len(seen) >= (page.total_entries or 0) if not fresh else len(seen) == page.total_entries:
+                return
             if not fresh:
-                # «Not there» would lead to a second copy, so that half a list is no answer.
                 raise PlatformError(PlatformErrorCode.UNAVAILABLE, "the platform's list of attachments is incomplete")
         raise _endless("attachments")
 
@@ -161,6 +176,27 @@ class Carepatron:
         answer = await self._exchange.get(f"/patient_attachments/{quote(attachment_id, safe='')}")
         return _state(decode(answer, Attachment))
 
+    async def archive(self, attachment_id: str) -> None:
+        try:
+            await self._exchange.delete(f"/patient_attachments/{quote(attachment_id, safe='')}")
+        except PlatformError as error:
+            if error.code is not PlatformErrorCode.NOT_FOUND:
+                raise
+
+    async def changes(self, platform_patient_id: str, known: Collection[str], since: datetime | None) -> Changes:
+        """The API has no list of changes: the whole list of a patient is compared with what we know."""
+        there = [it async for attachments in self._listed(platform_patient_id) for it in attachments]
+        ids = {it.id for it in there}
+        return Changes(
+            confirmed=frozenset(it.id for it in there if it.id in known and it.processing_completed),
+            removed=frozenset(known) - ids,
+            added=frozenset(it.id for it in there if it.external_id is None and _is_since(it.created_at, since)),
+        )
+
+    async def watch(self, url: str) -> Watching:  # noqa: ARG002 - the API has nothing to ask for it
+        """The API knows no webhooks: an administrator enters our address and the secret at the platform."""
+        return Watching(active=True)
+
     async def _presign(self, patient_id: str) -> Presigned:
         path = f"/patients/{quote(patient_id, safe='')}/attachment_presigned_post"
         return decode(await self._exchange.get(path), Presigned)
@@ -168,6 +204,12 @@ class Carepatron:
 
 def _state(attachment: Attachment) -> ReceiptState:
     return ReceiptState.CONFIRMED if attachment.processing_completed else ReceiptState.PROCESSING
+
+
+def _is_since(created_at: datetime | None, since: datetime | None) -> bool:
+    if since is None or created_at is None:
+        return True
+    return (created_at if created_at.tzinfo else created_at.replace(tzinfo=UTC)) >= since
 
 
 def _endless(what: str) -> PlatformError:
@@ -182,9 +224,7 @@ def _upload_failure(answer: Answer) -> PlatformError | None:
     if b"EntityTooLarge" in answer.body:
         return PlatformError(PlatformErrorCode.TOO_LARGE, "the platform's storage refused a file of this size")
     if problem.code in (PlatformErrorCode.UNAUTHORIZED, PlatformErrorCode.NOT_FOUND):
-        said = words(answer)
-        detail = f"the platform's storage answered {answer.status}{f': {said}' if said else ''}"
-        return PlatformError(PlatformErrorCode.REFUSED, detail)
+        return PlatformError(PlatformErrorCode.REFUSED, f"the platform's storage answered {answer.status}")
     return problem
 
 
@@ -207,5 +247,6 @@ async def connect(connection: PlatformConnection) -> AsyncGenerator[CarePlatform
         connect_seconds=CONNECT_SECONDS,
         read_seconds=READ_SECONDS,
         user_agent=connection.vendor.encode("ascii", "replace").decode("ascii"),
+        allow=connection.networks,
     ) as client:
         yield Carepatron(Exchange(client, connection))
