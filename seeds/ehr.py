@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,8 @@ from sandbox.ehr.store import Store
 from seeds import generator
 from seeds.generator import SyntheticPatient
 
+GROUP = "riverside"
+"""The Group that all patients of the cohort belong to, for exports."""
 ABSOLUTE = "{{BASE}}/Binary/"
 """Attachments that the cohort wants at an absolute address: they go to the EHR's file server."""
 
@@ -42,7 +45,7 @@ def fill(folder: Path) -> Loaded:
     cohort = generator.generate()
     store = Store(folder / "ehr.sqlite")
     try:
-        changed = store.put_many(_with_files(store, list(cohort.resources)))
+        changed = store.put_many([*_with_files(store, list(cohort.resources)), _group(cohort.patients)])
     finally:
         store.close()
     kept = _Note(stamp, list(cohort.patients))
@@ -51,10 +54,16 @@ def fill(folder: Path) -> Loaded:
 
 
 def _fingerprint() -> str:
-    """Changes with the generator's code and with what it draws with, so that a newer cohort replaces an older one."""
-    sources = [path.read_bytes() for path in sorted(Path(generator.__file__).parent.glob("*.py"))]
+    """Changes with the generator's code, this file and what it draws with, so that a newer cohort replaces an older one."""
+    sources = [path.read_bytes() for path in (Path(__file__), *sorted(Path(generator.__file__).parent.glob("*.py")))]
     drawn_with = f"{version('pillow')} {version('fpdf2')}".encode()
     return hashlib.sha256(b"".join([*sources, drawn_with])).hexdigest()
+
+
+def _group(patients: Iterable[SyntheticPatient]) -> dict[str, Any]:
+    members = [{"entity": {"reference": f"Patient/{it.fhir_id}"}} for it in patients]
+    named = {"resourceType": "Group", "id": GROUP, "type": "person", "actual": True, "name": "Patients of Riverside"}
+    return {**named, "quantity": len(members), "member": members}
 
 
 def _with_files(store: Store, resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
