@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from app.api.connections import Platform, Provider
+from app.api.connections import Provider
 from app.api.identity import User
 from app.api.kit import ids
 from app.api.kit.connection import After, Connection, First, Search, connect
@@ -15,6 +15,10 @@ from app.api.kit.enums import described
 from app.api.kit.node import Node, of_row
 from app.api.kit.payload import UserError, errors, refusable
 from app.api.kit.permission import SignedIn
+from app.api.platforms import Platform
+from app.api.sync import SyncError, in_words
+from app.domain.conflicts import queries as conflicts
+from app.domain.conflicts.models import DetailsStatus
 from app.domain.connections import queries as connections
 from app.domain.documents import queries as documents
 from app.domain.identity import queries as identity
@@ -22,6 +26,7 @@ from app.domain.patients import commands, models, queries
 from app.domain.patients.models import PatientSyncStatus
 from app.domain.patients.queries import PatientOrder
 from app.domain.sync import queries as sync
+from app.domain.updates import queries as updates
 
 if TYPE_CHECKING:
     from app.api.documents import DocumentConnection, DocumentFilter, DocumentOrder
@@ -93,6 +98,23 @@ class Patient(Node):
             notes=stored.get("notes"),
         )
 
+    @strawberry.field(
+        description="How the details here stand to those at the provider; null for all but the responsible dietician."
+    )
+    async def details_status(self, root: Row, info: Info) -> DetailsStatus | None:
+        found = await info.context.load(conflicts.standings, root.id)
+        return found.status if found else None
+
+    @strawberry.field(description="Why what was edited here could not be sent to the provider.")
+    async def details_error(self, root: Row, info: Info) -> SyncError | None:
+        found = await info.context.load(conflicts.standings, root.id)
+        return in_words(found.error_code) if found and found.error_code else None
+
+    @strawberry.field(description="When the provider's record was last compared with this one.")
+    async def details_compared_at(self, root: Row, info: Info) -> dt.datetime | None:
+        found = await info.context.load(conflicts.standings, root.id)
+        return found.compared_at if found else None
+
     @strawberry.field(description="The responsible dietician.")
     async def dietician(self, root: Row, info: Info) -> User:
         return await info.context.load(identity.by_ids, root.user_id)
@@ -104,6 +126,12 @@ class Patient(Node):
     @strawberry.field(description="The care platform that documents are handed to.")
     async def platform(self, root: Row, info: Info) -> Platform | None:
         return await info.context.load(connections.platforms_by_ids, root.platform_id)
+
+    @strawberry.field(
+        description="When the provider's schedule synchronises the patient next; null where there is none."
+    )
+    async def next_sync_at(self, root: Row, info: Info) -> dt.datetime | None:
+        return await info.context.load(updates.next_turns, root.id)
 
     @strawberry.field(description="The latest synchronisation.")
     async def last_sync(self, root: Row, info: Info) -> Annotated["SyncRun", strawberry.lazy("app.api.sync")] | None:

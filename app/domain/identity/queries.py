@@ -38,6 +38,14 @@ async def by_ids(session: AsyncSession, _actor: Actor, ids: Sequence[UUID]) -> d
     return {row.id: row for row in rows}
 
 
+async def administrators(session: AsyncSession) -> Sequence[UUID]:
+    """For workers: whom the installation itself has something to tell."""
+    rows = await session.scalars(
+        select(User.id).where(User.type == Role.ADMIN, User.deleted_at.is_(None)).order_by(User.id)
+    )
+    return rows.all()
+
+
 async def by_email(session: AsyncSession, email: str) -> User | None:
     return await session.scalar(select(User).where(User.email == email.strip().lower(), User.deleted_at.is_(None)))
 

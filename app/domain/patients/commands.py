@@ -1,21 +1,27 @@
 """Writes of patients' records."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.connectors.provider.port import PatientField
 from app.core import work
 from app.core.db import Json, one_at_a_time
 from app.core.errors import invalid, not_found
 from app.domain.connections import queries as connections
 from app.domain.identity.policies import Actor
 from app.domain.patients import queries, rules
-from app.domain.patients.events import DELETED
+from app.domain.patients.events import DELETED, EDITED
 from app.domain.patients.models import Patient, PatientSyncStatus
 from app.domain.patients.policies import may_create, may_edit
+
+EDIT_ATTEMPTS = 6
+SETTLE = timedelta(seconds=1)
+"""How long an edit waits before the provider is told: a second one that follows at once goes with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +76,58 @@ async def create(session: AsyncSession, actor: Actor, details: Details, *, allow
 
 async def update(session: AsyncSession, actor: Actor, patient_id: UUID, details: Details) -> Patient:
     patient = await _editable(session, actor, patient_id)
+    before, linked = rules.details_of(patient), _link_of(patient)
     if details.name is not None:
         patient.name = rules.checked_name(details.name)
     if details.email is not None:
         patient.email = rules.checked_email(details.email)
     await _apply(session, actor, patient, details)
+    if _link_of(patient) != linked:
+        # What waited for the former provider is no edit of what the new one holds.
+        patient.edited_details = {}
+    else:
+        await _note_edits(session, patient, before)
     await session.flush()
     await session.refresh(patient)
     return patient
+
+
+async def _note_edits(session: AsyncSession, patient: Patient, before: Mapping[PatientField, str]) -> None:
+    """What the provider is to be told, with what it was before the first edit that it has not been told of."""
+    now = rules.details_of(patient)
+    changed = {field: value for field, value in before.items() if now[field] != value}
+    if patient.primary_provider_id is not None and changed:
+        patient.edited_details = {**changed, **patient.edited_details}
+        await work.ask(session, EDITED, patient.id, max_attempts=EDIT_ATTEMPTS, after=SETTLE)
+
+
+def _link_of(patient: Patient) -> tuple[UUID | None, str | None]:
+    return patient.primary_provider_id, patient.provider_patient_id
+
+
+def take_details(patient: Patient, values: Mapping[PatientField, str]) -> None:
+    """The provider's values take the place of ours. They fit (`rules.fitting`); the row is locked."""
+    for field, value in values.items():
+        match field:
+            case PatientField.NAME:
+                patient.name = value
+            case PatientField.BIRTH_DATE:
+                patient.birth_date = date.fromisoformat(value)
+            case PatientField.EMAIL:
+                patient.email = value or None
+            case PatientField.PHONE | PatientField.ADDRESS:
+                patient.contact_details = {**patient.contact_details, field.value: value}
+
+
+async def send_details(session: AsyncSession, patient: Patient, edits: Mapping[PatientField, str]) -> None:
+    """Asks for another exchange about these fields, with what the provider is known to hold of them. The row is locked."""
+    patient.edited_details = {**patient.edited_details, **edits}
+    await work.ask(session, EDITED, patient.id, max_attempts=EDIT_ATTEMPTS)
+
+
+def settle_edits(patient: Patient, fields: set[PatientField]) -> None:
+    """These edits are no longer to be told. The row is locked."""
+    patient.edited_details = {name: value for name, value in patient.edited_details.items() if name not in fields}
 
 
 async def delete(session: AsyncSession, actor: Actor, patient_id: UUID) -> UUID:
@@ -100,9 +150,12 @@ async def note_sync(
         patient.last_verified_at = verified_at
 
 
-async def note_platform_patient(session: AsyncSession, patient_id: UUID, platform_patient_id: str) -> None:
-    patient = await queries.patient(session, patient_id)
-    if patient is not None:
+async def note_platform_patient(
+    session: AsyncSession, patient_id: UUID, platform_id: UUID, platform_patient_id: str
+) -> None:
+    """Not where the patient has another platform by now: there, this id may be somebody else's."""
+    patient = await queries.patient_locked(session, patient_id)
+    if patient is not None and patient.platform_id == platform_id:
         patient.carepatron_patient_id = platform_patient_id
 
 

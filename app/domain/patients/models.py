@@ -46,6 +46,8 @@ class Patient(Record, Base):
     sync_status: Mapped[PatientSyncStatus] = mapped_column(server_default=PatientSyncStatus.NEVER)
     last_verified_at: Mapped[datetime | None]
     """When everything at the provider was last known to be here too."""
+    edited_details: Mapped[Json] = mapped_column(server_default="{}")
+    """Edits that the primary provider has not been told of yet: the field, and what it was before."""
 
 
 Index("ix_patients_user_id_name", Patient.user_id, func.lower(Patient.name), Patient.id)

@@ -62,6 +62,14 @@ async def get_locked(session: AsyncSession, actor: Actor, patient_id: UUID) -> P
     return await session.scalar(visible(actor).where(Patient.id == patient_id).with_for_update())
 
 
+async def get_kept(session: AsyncSession, actor: Actor, patient_id: UUID) -> Patient | None:
+    """For a run that is to be: the record is not deleted until the transaction ends, and may be written to. Workers hold a run
+    when they write to its patient, so whoever asks for a run must not hold the patient against them."""
+    return await session.scalar(
+        visible(actor).where(Patient.id == patient_id).with_for_update(read=True, key_share=True)
+    )
+
+
 async def by_ids(session: AsyncSession, actor: Actor, ids: Sequence[UUID]) -> dict[UUID, Patient]:
     """For edges: whose run or document this is, also in the moment between a record's deletion and that of its rows."""
     rows = await session.scalars(select(Patient).where(readable(actor), Patient.id.in_(ids)))
@@ -71,6 +79,35 @@ async def by_ids(session: AsyncSession, actor: Actor, ids: Sequence[UUID]) -> di
 async def patient(session: AsyncSession, patient_id: UUID) -> Patient | None:
     """For workers, who act on an accepted request."""
     return await session.scalar(select(Patient).where(Patient.id == patient_id, Patient.deleted_at.is_(None)))
+
+
+async def patient_locked(session: AsyncSession, patient_id: UUID) -> Patient | None:
+    """The same, for a change. Whoever changes details locks the patient before the work row that tells of it."""
+    statement = select(Patient).where(Patient.id == patient_id, Patient.deleted_at.is_(None))
+    # Not against those who only keep it: who asks for a run may be waiting for the holder of this.
+    statement = statement.with_for_update(key_share=True)
+    return await session.scalar(statement.execution_options(populate_existing=True))
+
+
+async def patient_kept(session: AsyncSession, patient_id: UUID) -> Patient | None:
+    """As `get_kept`, for work that nobody has pressed for."""
+    statement = select(Patient).where(Patient.id == patient_id, Patient.deleted_at.is_(None))
+    return await session.scalar(statement.with_for_update(read=True, key_share=True))
+
+
+async def one_at(session: AsyncSession, provider_id: UUID) -> str | None:
+    """The id at a provider of a patient whom its server is likely to know: the one whose records were last known to be
+    complete."""
+    return await session.scalar(
+        select(Patient.provider_patient_id)
+        .where(
+            Patient.deleted_at.is_(None),
+            Patient.primary_provider_id == provider_id,
+            Patient.provider_patient_id.is_not(None),
+        )
+        .order_by(Patient.last_verified_at.desc().nulls_last(), Patient.id)
+        .limit(1)
+    )
 
 
 async def likely_same(session: AsyncSession, actor: Actor, name: str, email: str | None) -> Patient | None:

@@ -4,7 +4,9 @@ import re
 import unicodedata
 from datetime import date
 
-from app.core.errors import invalid
+from app.connectors.provider.port import PatientField
+from app.core.errors import Refusal, invalid
+from app.domain.patients.models import Patient
 
 EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
 MAX_NAME = 200
@@ -45,6 +47,34 @@ def checked_items(items: list[str] | None, field: str) -> list[str]:
     if len(kept) > MAX_ITEMS or any(len(item) > MAX_NAME for item in kept):
         raise invalid(f"At most {MAX_ITEMS} entries of {MAX_NAME} characters.", "dietaryPreferences", field)
     return kept
+
+
+def details_of(patient: Patient) -> dict[PatientField, str]:
+    """What a provider holds too, as it stands here; empty where there is nothing."""
+    return {
+        PatientField.NAME: patient.name,
+        PatientField.BIRTH_DATE: patient.birth_date.isoformat() if patient.birth_date else "",
+        PatientField.EMAIL: patient.email or "",
+        PatientField.PHONE: patient.contact_details.get("phone") or "",
+        PatientField.ADDRESS: patient.contact_details.get("address") or "",
+    }
+
+
+def fitting(field: PatientField, value: str, today: date) -> str | None:
+    """A provider's value as it is kept here; None where it cannot be: a year alone is no date of birth."""
+    try:
+        match field:
+            case PatientField.NAME:
+                return checked_name(value)
+            case PatientField.BIRTH_DATE:
+                checked_birth_date(date.fromisoformat(value), today)
+                return value
+            case PatientField.EMAIL:
+                return checked_email(value) or ""
+            case PatientField.PHONE | PatientField.ADDRESS:
+                return checked_text(value, field)
+    except (Refusal, ValueError):
+        return None
 
 
 def same_name(name: str) -> str:
