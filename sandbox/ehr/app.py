@@ -15,12 +15,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.ehr.auth import GRANT_PATH, authenticate, issue_token
+from sandbox.ehr.bulk import Exports
 from sandbox.ehr.bundles import run_bundle
 from sandbox.ehr.capability import capability_statement, smart_configuration
 from sandbox.ehr.index import Resource
 from sandbox.ehr.interactions import Answer, Asked, media_type, perform
 from sandbox.ehr.outcome import Refused
 from sandbox.ehr.store import Store
+from sandbox.ehr.subscriptions import Subscriptions
+from sandbox.faults.layer import Faults, Faulty, fault_routes
 from sandbox.http import Counted, Counts, TooLarge, capped, control_routes, on_loop, origin
 
 FHIR_JSON = "application/fhir+json; charset=utf-8"
@@ -29,18 +32,26 @@ TEMPLATES = (
     (re.compile(r"^(/fhir/[A-Z][A-Za-z]+)/[^/_$][^/]*"), r"\1/{id}"),
     (re.compile(r"/_history/.+$"), "/_history/{vid}"),
     (re.compile(r"^/files/.+$"), "/files/{name}"),
+    (re.compile(r"^/bulk/[^/]+"), "/bulk/{job}"),
 )
 
 
-def create_app(store: Store) -> Starlette:
+def create_app(store: Store, faults: Faults | None = None) -> Starlette:
     """The caller owns the store and closes it."""
     counts = Counts()
+    faults = faults or Faults("ehr", store)
+    subscriptions = Subscriptions(store, faults.deliveries)
+    exports = Exports(store)
 
     async def token(request: Request) -> Response:
         return await issue_token(store, request)
 
     async def fhir(request: Request) -> Response:
         return await _fhir(store, counts, request)
+
+    async def export(request: Request) -> Response:
+        caller = authenticate(store, request.headers.get("authorization"))
+        return exports.kick_off(request.path_params.get("group"), request, caller, _base(request))
 
     routes = [
         Route("/fhir/metadata", on_loop(lambda r: _json(capability_statement(store, _base(r)))), methods=["GET"]),
@@ -50,13 +61,18 @@ def create_app(store: Store) -> Starlette:
             methods=["GET"],
         ),
         Route(GRANT_PATH, token, methods=["POST"]),
+        Route("/fhir/Patient/$export", export, methods=["GET"]),
+        Route("/fhir/Group/{group}/$export", export, methods=["GET"]),
         Route("/fhir", fhir, methods=METHODS),
         Route("/fhir/{path:path}", fhir, methods=METHODS),
         Route("/files/{name:path}", on_loop(lambda r: _file(store, counts, r)), methods=["GET"]),
+        *exports.routes(lambda r: authenticate(store, r.headers.get("authorization"))),
         *control_routes(counts),
+        *fault_routes(faults),
+        Route("/control/heartbeat", on_loop(lambda _: _sent(subscriptions)), methods=["POST"]),
     ]
-    # A layer that spoils answers belongs below the counting one: a spoilt request was asked all the same.
-    layers = [Middleware(Counted, counts=counts, template=_template)]
+    # The layer that spoils answers stands below the counting one: a spoilt request was asked all the same.
+    layers = [Middleware(Counted, counts=counts, template=_template), Middleware(Faulty, faults=faults)]
     handlers: Any = {Refused: _refused, TooLarge: _too_large, sqlite3.OperationalError: _locked}
     return Starlette(routes=routes, middleware=layers, exception_handlers=handlers)
 
@@ -72,7 +88,7 @@ async def _fhir(store: Store, counts: Counts, request: Request) -> Response:
         _check_accept(request)
     content = await capped(request, LARGEST_BODY).body() if request.method in ("POST", "PUT") else b""
     if not path and request.method == "POST":
-        return _response(run_bundle(store, _resource(content), caller, _base(request)))
+        return _response(run_bundle(store, _resource(content), caller, _base(request), counts.downloads))
     params = list(request.query_params.multi_items())
     body = None
     if path[1:] == ("_search",):
@@ -109,6 +125,10 @@ def _file(store: Store, counts: Counts, request: Request) -> Response:
         raise Refused(404, "not-found", f"There is no file {name[:200]!r}")
     counts.files[name] += 1
     return Response(found[0], headers={"Content-Type": media_type(found[1]), "X-Content-Type-Options": "nosniff"})
+
+
+def _sent(subscriptions: Subscriptions) -> Response:
+    return JSONResponse({"sent": subscriptions.heartbeat()})
 
 
 def _base(request: Request) -> str:

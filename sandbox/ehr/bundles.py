@@ -1,6 +1,7 @@
 """Batches and transactions (http://hl7.org/fhir/R4/http.html#transaction)."""
 
 import json
+from collections import Counter
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,8 +17,9 @@ ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "GET": 3}
 LARGEST = 2_000
 
 
-def run_bundle(store: Store, bundle: Resource | None, caller: Client, base: str) -> Answer:
-    """Each entry of a batch has its own answer; a transaction is done as a whole or refused as a whole.
+def run_bundle(store: Store, bundle: Resource | None, caller: Client, base: str, downloads: Counter[str]) -> Answer:
+    """Each entry of a batch has its own answer; a transaction is done as a whole or refused as a whole. `downloads`
+    counts the Binaries whose bytes are in the answer.
 
     Raises:
         Refused: 400 it is neither; of a transaction, what its first failing entry was refused with.
@@ -29,26 +31,35 @@ def run_bundle(store: Store, bundle: Resource | None, caller: Client, base: str)
     entries = cast("list[Any]", raw) if isinstance(raw, list) else []
     if len(entries) > LARGEST:
         raise TooLarge
-    with store.transaction():
-        answers = (
-            _batch(store, entries, caller, base) if kind == "batch" else _transaction(store, entries, caller, base)
-        )
+    read: list[str] = []
+    if kind == "batch" and all(_reads(entry) for entry in entries):
+        # Nothing is written: other readers and writers need not wait.
+        answers = _batch(store, entries, caller, base, read)
+    else:
+        with store.transaction():
+            way = _batch if kind == "batch" else _transaction
+            answers = way(store, entries, caller, base, read)
+    downloads.update(read)
     answer = {"resourceType": "Bundle", "type": f"{kind}-response", "entry": answers}
     return Answer(200, json.dumps(answer, ensure_ascii=False, separators=(",", ":")))
 
 
-def _batch(store: Store, entries: list[Any], caller: Client, base: str) -> list[dict[str, Any]]:
+def _reads(entry: Any) -> bool:
+    return _object(_object(entry).get("request")).get("method") == "GET"
+
+
+def _batch(store: Store, entries: list[Any], caller: Client, base: str, read: list[str]) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = []
     for entry in entries:
         try:
             asked = _asked(entry, caller, base)
-            answers.append(_response(asked, perform(store, asked)))
+            answers.append(_response(asked, perform(store, asked), read))
         except Refused as refused:
             answers.append({"response": {"status": str(refused.status), "outcome": json.loads(refused.outcome)}})
     return answers
 
 
-def _transaction(store: Store, entries: list[Any], caller: Client, base: str) -> list[dict[str, Any]]:
+def _transaction(store: Store, entries: list[Any], caller: Client, base: str, read: list[str]) -> list[dict[str, Any]]:
     entries, ids = _with_ids(entries)
     asked = [_asked(entry, caller, base) for entry in entries]
     changed = [a.path for a in asked if a.method in ("PUT", "DELETE")]
@@ -60,9 +71,9 @@ def _transaction(store: Store, entries: list[Any], caller: Client, base: str) ->
         if new := ids.get(at):
             # The id was chosen beforehand, so that other entries could refer to it.
             made = perform(store, _put_of(one, new))
-            answers[at] = _response(one, made)
+            answers[at] = _response(one, made, read)
         else:
-            answers[at] = _response(one, perform(store, one))
+            answers[at] = _response(one, perform(store, one), read)
     return answers
 
 
@@ -111,7 +122,9 @@ def _optional(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _response(asked: Asked, answer: Answer) -> dict[str, Any]:
+def _response(asked: Asked, answer: Answer, read: list[str]) -> dict[str, Any]:
+    if answer.binary:
+        read.append(answer.binary)
     response: dict[str, Any] = {"status": f"{answer.status} {REASONS.get(answer.status, '')}".strip()}
     if etag := answer.headers.get("ETag"):
         response["etag"] = etag

@@ -3,16 +3,18 @@
 from typing import Any
 
 from sandbox.ehr.auth import ALGORITHMS, GRANT_PATH
+from sandbox.ehr.bulk import OPERATIONS
 from sandbox.ehr.parameters import parameters
 from sandbox.ehr.store import Store
+from sandbox.ehr.subscriptions import offers
 from sandbox.sqlite import instant, now_ms
 
 OAUTH = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 LISTED = (
     "AllergyIntolerance Binary Bundle Communication CommunicationRequest Composition Condition DiagnosticReport"
-    " DocumentReference Encounter Location MedicationRequest NutritionOrder Observation Organization Patient Practitioner"
-    " PractitionerRole Procedure Provenance ServiceRequest Task"
+    " DocumentReference Encounter Group Location MedicationRequest NutritionOrder Observation Organization Patient Practitioner"
+    " PractitionerRole Procedure Provenance ServiceRequest Subscription Task"
 )
 """Listed even when there is none of them yet. Every other R4 type works too, and is listed as soon as one is stored."""
 
@@ -29,6 +31,7 @@ def capability_statement(store: Store, base: str) -> dict[str, Any]:
         "status": "active",
         "date": instant(now_ms()),
         "kind": "instance",
+        "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "software": {"name": "healthcare-records sandbox EHR"},
         "implementation": {"description": "A synthetic EHR to develop against", "url": base},
         "fhirVersion": "4.0.1",
@@ -37,14 +40,14 @@ def capability_statement(store: Store, base: str) -> dict[str, Any]:
             {
                 "mode": "server",
                 "security": {"extension": [token], "service": [{"coding": [coding]}]},
-                "resource": [_resource(resource_type) for resource_type in sorted({*LISTED.split(), *store.types()})],
+                "resource": [_resource(store, it) for it in sorted({*LISTED.split(), *store.types()})],
                 "interaction": [{"code": "transaction"}, {"code": "batch"}],
             }
         ],
     }
 
 
-def _resource(resource_type: str) -> dict[str, Any]:
+def _resource(store: Store, resource_type: str) -> dict[str, Any]:
     searched = resource_type != "Binary"
     resource: dict[str, Any] = {
         "type": resource_type,
@@ -61,6 +64,10 @@ def _resource(resource_type: str) -> dict[str, Any]:
         resource["searchParam"] = [
             {"name": name, "type": PARAMETER_TYPES.get(kind, kind)} for name, kind in parameters(resource_type).items()
         ]
+    if operation := OPERATIONS.get(resource_type):
+        resource["operation"] = [operation]
+    if resource_type == "Subscription" and (topics := offers(store)):
+        resource["extension"] = topics
     return resource
 
 

@@ -14,6 +14,7 @@ from sandbox.ehr.outcome import Refused
 from sandbox.ehr.scopes import allows
 from sandbox.ehr.search import matching_ids, search
 from sandbox.ehr.store import Store, Version, new_id
+from sandbox.ehr.subscriptions import accepted
 from sandbox.ehr.types import TYPES
 from sandbox.sqlite import instant
 
@@ -104,7 +105,8 @@ def _create(store: Store, asked: Asked, resource_type: str) -> Answer:
             raise Refused(412, "multiple-matches", "If-None-Exist matches more than one resource")
         if known and (found := store.current(resource_type, known[0])):
             return _answer(store, asked, found, 200)
-    return _answer(store, asked, store.put({**body, "id": new_id()}, method="POST"), 201)
+    made = _served(store, asked, {**body, "id": new_id()})
+    return _answer(store, asked, store.put(made, method="POST"), 201)
 
 
 def _update(store: Store, asked: Asked, resource_type: str, resource_id: str) -> Answer:
@@ -116,7 +118,13 @@ def _update(store: Store, asked: Asked, resource_type: str, resource_id: str) ->
         raise Refused(
             400, "value", f"The resource's id is {str(body.get('id'))[:64]!r}, the address says {resource_id[:64]!r}"
         )
-    return _answer(store, asked, store.put(body, if_match=asked.if_match), 200 if exists else 201)
+    made = _served(store, asked, body)
+    return _answer(store, asked, store.put(made, if_match=asked.if_match), 200 if exists else 201)
+
+
+def _served(store: Store, asked: Asked, body: Resource) -> Resource:
+    """A resource that makes this server do something is checked and marked before it is stored."""
+    return accepted(store, body, asked.base) if body["resourceType"] == "Subscription" else body
 
 
 def _body(asked: Asked, resource_type: str) -> Resource:

@@ -28,6 +28,7 @@ CREATE INDEX IF NOT EXISTS client_by_secret ON client (secret);
 CREATE TABLE IF NOT EXISTS token (
     hash TEXT PRIMARY KEY, client_id TEXT NOT NULL, scopes TEXT NOT NULL, expires_at INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS subscription (id TEXT PRIMARY KEY, base TEXT NOT NULL, events INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS assertion (
     client_id TEXT NOT NULL, jti TEXT NOT NULL, expires_at INTEGER NOT NULL, PRIMARY KEY (client_id, jti)
 );

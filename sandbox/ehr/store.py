@@ -8,7 +8,7 @@ import re
 import uuid
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,9 @@ class Store:
         self.clients = Clients(self.db)
         self.register_client = self.clients.register
         self._now = 0
+        self._changed: list[Version] = []
+        self.listener: Callable[[list[Version]], None] = lambda _: None
+        """Called with what a transaction has changed, once it is committed."""
 
     def close(self) -> None:
         self.db.close()
@@ -77,9 +80,13 @@ class Store:
         with self.db.write() as outermost:
             if outermost:
                 self._now = max(now_ms(), int(self.db.setting("clock", "0")) + 1)
+                self._changed = []
             yield
             if outermost:
                 self.db.set("clock", str(self._now))
+        if outermost and self._changed:
+            changed, self._changed = self._changed, []
+            self.listener(changed)
 
     def current(self, resource_type: str, resource_id: str) -> Version | None:
         row = self.db.one(
@@ -133,6 +140,7 @@ class Store:
             pk = self._write_resource(made, row, found.subject, digest)
             self._write_version(pk, made)
             self._write_index(pk, found)
+            self._changed.append(made)
         return made
 
     def delete(self, resource_type: str, resource_id: str, if_match: str | None = None) -> Version | None:
@@ -156,6 +164,7 @@ class Store:
             pk = self._write_resource(made, row, None, "")
             self._write_version(pk, made)
             self._write_index(pk, Index(None, frozenset(), ()))
+            self._changed.append(made)
         return made
 
     def put_many(self, resources: Iterable[dict[str, Any]]) -> int:
@@ -253,9 +262,11 @@ def new_id() -> str:
 def _identity(resource: Resource) -> tuple[str, str]:
     resource_type, resource_id = resource.get("resourceType"), resource.get("id")
     if not isinstance(resource_type, str) or resource_type not in TYPES:
-        raise Refused(400, "invalid", f"{str(type)[:64]!r} is not a resource type of FHIR R4")
+        raise Refused(400, "invalid", f"{str(resource_type)[:64]!r} is not a resource type of FHIR R4")
     if not isinstance(resource_id, str) or not ID.fullmatch(resource_id):
-        raise Refused(400, "value", f"{str(id)[:100]!r} is not an id: 1 to 64 letters, digits, hyphens and dots")
+        raise Refused(
+            400, "value", f"{str(resource_id)[:100]!r} is not an id: 1 to 64 letters, digits, hyphens and dots"
+        )
     if not isinstance(resource.get("meta", {}), dict):
         raise Refused(400, "structure", "meta is not an object")
     return resource_type, resource_id
