@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -12,10 +13,11 @@ import uvloop
 from rich.console import Console
 
 from app import migrations
-from app.cli import accounts, demo, doctor, follow
+from app.cli import accounts, certify, demo, doctor, follow
 from app.core.embedded import EmbeddedError
 from app.core.errors import Refusal
 from app.core.logs import configure
+from app.core.process import exit_within
 from app.core.settings import settings
 from app.domain.identity.models import Role
 from app.schema import sdl
@@ -26,6 +28,7 @@ from tasks.broker import run_worker
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="A patient's documents: fetched, kept current, shown live."
 )
+CLOSING_SECONDS = 4
 ROOT = Path(__file__).parent.parent.parent
 EXPORTS = {ROOT / "schema.graphql": sdl, ROOT / "seeds" / "schema.sql": schema_sql}
 
@@ -43,12 +46,12 @@ def up() -> None:
 
 @app.command()
 def serve(
-    graceful: Annotated[int, typer.Option(help="Seconds that open requests may take after SIGTERM.")] = 15,
+    graceful: Annotated[int, typer.Option(help="Seconds that open requests may take after SIGTERM.")] = 10,
 ) -> None:
     """Serve HTTP and WebSockets on HEALTHRECORDS_HOST and PORT."""
     configure()
     wanted = settings()
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             "app.main:app",
             factory=True,
@@ -65,6 +68,14 @@ def serve(
     signal.signal(signal.SIGTERM, _already_stopped)
     server.run()
     raise typer.Exit(0 if server.started else 3)
+
+
+class Server(uvicorn.Server):
+    """Ends in time also where something cannot be closed."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        exit_within((self.config.timeout_graceful_shutdown or 0) + CLOSING_SECONDS)
+        await super().shutdown(sockets)
 
 
 def _already_stopped(_number: int, _frame: FrameType | None) -> None:
@@ -164,3 +175,6 @@ def schema(
 def doctor_command(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Say what is wrong with this installation, and how to mend it."""
     raise typer.Exit(asyncio.run(doctor.examine(settings(), as_json=as_json)))
+
+
+app.command("certify")(certify.command)
