@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.kit import ids
 from app.cli.client import Client
+from app.core.gates import Known
 from app.core.resources import Resources
 from app.core.settings import Settings
 from tests import factories
@@ -217,13 +218,19 @@ class Books:
         return found
 
     @contextlib.asynccontextmanager
-    async def no_pauses(self) -> AsyncGenerator[None]:
-        """What is to be tried again later is tried again at once."""
+    async def no_pauses(self, attempts: int = 99) -> AsyncGenerator[None]:
+        """What is to be tried again later is tried again at once, and at most so often."""
 
         async def hurry() -> None:
             while True:
                 async with self.resources.db.transaction() as session:
                     await session.execute(text("UPDATE work SET due_at = now() WHERE due_at > now()"))
+                    fewer = text("UPDATE work SET max_attempts = :n WHERE max_attempts > :n AND done_at IS NULL")
+                    await session.execute(fewer, {"n": attempts})
+                    await session.execute(text("UPDATE gates SET probe_at = NULL, paused_until = NULL, failures = 0"))
+                for gate in self.resources.gates._gates.values():
+                    # A worker in this process need not believe for a second what was so a moment ago.
+                    gate._known = Known()
                 await asyncio.sleep(0.2)
 
         hurrying = asyncio.create_task(hurry())

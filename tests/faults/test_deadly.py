@@ -1,19 +1,30 @@
-"""A job that takes its worker's process along each time is buried; the work of others goes on."""
+"""Jobs that take their worker's process along each time are buried; the work of others goes on."""
 
 import asyncio
 import contextlib
 import signal
+import sys
+import time
 from collections.abc import AsyncGenerator
 from uuid import uuid4
+
+import pytest
 
 from app.core import work
 from app.core.resources import Resources
 from tests import factories
 from tests.conftest import People, Sandbox
-from tests.faults.deadly_worker import DEADLY
+from tests.faults.deadly_worker import DEADLY, GREEDY, HARMLESS, RAISING
+from tests.faults.figures import Figures
+from tests.faults.oracle import Oracle
+from tests.faults.scale import scaled
 from tests.runs import Books, SignIn, Workers, connected_to, ended, start_run
 
-WORK = "SELECT dead_at IS NOT NULL FROM work WHERE kind = :kind"
+OTHERS = scaled(40, 999)
+ATTEMPTS = 3
+OPEN = "SELECT count(*) FROM work WHERE kind LIKE 'faults.%' AND done_at IS NULL AND dead_at IS NULL"
+BURIED = "SELECT kind, last_error, done_at FROM work WHERE dead_at IS NOT NULL ORDER BY kind"
+DONE = "SELECT count(*) FROM work WHERE kind = :kind AND done_at IS NOT NULL"
 
 
 @contextlib.asynccontextmanager
@@ -36,23 +47,47 @@ async def restarted(processes: Workers) -> AsyncGenerator[list[int]]:
             await tending
 
 
-async def test_a_job_that_kills_its_process_is_buried_and_others_go_on(
-    resources: Resources, sandbox: Sandbox, people: People, books: Books, processes: Workers, sign_in: SignIn
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the memory of a process is looked up in /proc")
+async def test_jobs_that_raise_kill_or_devour_are_buried_and_others_go_on(
+    resources: Resources,
+    sandbox: Sandbox,
+    people: People,
+    books: Books,
+    oracle: Oracle,
+    figures: Figures,
+    processes: Workers,
+    sign_in: SignIn,
 ) -> None:
     sandbox.ehr.put_many(factories.resources("amara", notes=30))
     patient = await connected_to(resources, people, sandbox, "amara", page_size=5)
     client = await sign_in(people.dietician)
+    began = time.monotonic()
     async with resources.db.transaction() as session:
-        await work.ask(session, DEADLY, uuid4(), max_attempts=2)
+        for kind in (DEADLY, RAISING, GREEDY):
+            await work.ask(session, kind, uuid4(), max_attempts=ATTEMPTS)
+        for _ in range(OTHERS):
+            await work.ask(session, HARMLESS, uuid4(), max_attempts=ATTEMPTS)
     run_id = await start_run(client, patient)
 
     async with restarted(processes) as deaths:
-        run = await ended(client, run_id)
-        await books.until(WORK, bool, 60, kind=DEADLY)
+        run = await ended(client, run_id, 120)
+        await books.until(OPEN, lambda left: left == 0, scaled(90, 180))
 
     assert run["status"] == "SUCCEEDED"
-    assert (run["counts"]["created"], len(sandbox.platform.stored(None))) == (30, 30)
-    assert deaths == [-signal.SIGKILL] * 2
-    row = await books.all("SELECT attempts, done_at, last_error FROM work WHERE kind = :kind", kind=DEADLY)
-    assert (row[0].attempts, row[0].done_at) == (3, None)
-    assert row[0].last_error.startswith("WORKER_FAILED")
+    assert run["counts"]["created"] == 30
+    assert set(deaths) == {-signal.SIGKILL}
+    assert len(deaths) <= ATTEMPTS
+    buried = await books.all(BURIED)
+    assert [(row.kind, row.done_at) for row in buried] == [(DEADLY, None), (GREEDY, None), (RAISING, None)]
+    assert all(row.last_error.startswith("WORKER_FAILED") for row in buried)
+    assert await books.one(DONE, kind=HARMLESS) == OTHERS
+    await oracle.assert_nothing_is_lost_or_doubled()
+    figures.note(
+        "deadly-job",
+        other_jobs=OTHERS,
+        of_them_done=OTHERS,
+        attempts=ATTEMPTS,
+        buried=len(buried),
+        deaths_of_the_worker=len(deaths),
+        seconds=time.monotonic() - began,
+    )

