@@ -15,11 +15,12 @@ from bench.stage import Stage, raised
 MEASURES: dict[str, tuple[str, Callable[[Stage], Measured]]] = {
     "A1": ("engine, into our records", partial(engine.measure, publish=False)),
     "B1": ("bare loop: same pages and files, one at a time", bare.sequential),
+    "A3": ("the same, watched live by a subscriber", partial(engine.measure, publish=False, watched=True)),
     "A2": ("engine, into our records and the platform", partial(engine.measure, publish=True)),
     "B2": ("bare loop: the same, and each file to the platform", bare.publishing),
     "B8": ("bare loop: eight files at a time", bare.eight_at_once),
 }
-RATIOS = (("B1", "A1"), ("B2", "A2"), ("B8", "A1"))
+RATIOS = (("B1", "A1"), ("B1", "A3"), ("B2", "A2"), ("B8", "A1"))
 """Time of the first over time of the second, in the same round. 1 is as fast as the bare loop, 0.5 half as fast."""
 MEANT = ("B1", "A1")
 """The ratio of which the project's target speaks."""
