@@ -47,7 +47,7 @@ for stamp in $(2); do printf '%s\n' "$$state" > "$$stamp"; done
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run test interop lint setup setup-dev lock schema bench clean
+.PHONY: help run test faults interop lint setup setup-dev lock schema bench clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -55,8 +55,12 @@ help: ## This list
 run: setup ## Start everything here: database, queue, web and worker
 	@exec .venv/bin/python -m app.cli up $(ARGS)
 
+# Three at a time: many tests wait for leases, time-outs and processes to end.
 test: setup-dev ## Run the tests (ARGS="-k words")
-	@exec .venv/bin/python -m pytest $(ARGS)
+	@exec .venv/bin/python -m pytest -n 3 --dist worksteal $(ARGS)
+
+faults: setup-dev ## Bring every fault about at full scale, and write what was measured into docs/reliability.md (half an hour)
+	@FAULTS=full exec .venv/bin/python -m pytest tests/faults $(ARGS)
 
 interop: setup-dev ## Synchronise all 38 patients from an independent FHIR server (needs node, and test data beside the project)
 	@INTEROP=full exec .venv/bin/python -m pytest tests/interop $(ARGS)
