@@ -15,7 +15,7 @@ from app.core.blobs import BlobMissingError
 from app.core.db import unavailable
 from app.core.resources import open_resources
 from app.core.settings import Settings, settings
-from app.rest import files, health, wellknown
+from app.rest import files, health, platform_hooks, provider_hooks, wellknown
 from app.rest.limits import BodyLimit
 from app.schema import schema
 
@@ -45,6 +45,7 @@ def create_app(wanted: Settings) -> Starlette:
             yield
 
     graphql = GraphQLView(schema, development=development)
+    providers, platforms = provider_hooks.ProviderHooks(), platform_hooks.PlatformHooks()
     return Starlette(
         lifespan=lifespan,
         middleware=[Middleware(BodyLimit)],
@@ -55,6 +56,13 @@ def create_app(wanted: Settings) -> Starlette:
             WebSocketRoute("/graphql", graphql),
             Route("/graphql/stream", GraphQLView(schema, development=development, stream=True)),
             Route("/files/{file_id:uuid}", files.download),
+            Route("/hooks/providers/{subscription_id:uuid}", providers.notify, methods=provider_hooks.METHODS),
+            Route(
+                "/hooks/providers/{subscription_id:uuid}/{resource_type}/{resource_id}",
+                providers.notify,
+                methods=provider_hooks.METHODS,
+            ),
+            Route("/hooks/platforms/{platform_id:uuid}", platforms.receive, methods=["POST"]),
             Route("/.well-known/jwks.json", wellknown.jwks),
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),

@@ -10,7 +10,20 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 from strawberry.types.graphql import OperationType
 
-from app.api import connections, documents, identity, patients, sync, sync_live
+from app.api import (
+    conflicts,
+    connections,
+    documents,
+    exports,
+    identity,
+    notifications,
+    patients,
+    platforms,
+    sync,
+    sync_live,
+    updates,
+    work,
+)
 from app.api.kit import ids
 from app.api.kit.context import Info
 from app.api.kit.masking import Masking
@@ -20,7 +33,18 @@ from app.api.kit.permission import SignedIn
 from app.api.kit.scalars import SCALARS
 from app.api.kit.strings import StorableLiterals
 
-NODES = {**identity.NODES, **connections.NODES, **patients.NODES, **documents.NODES, **sync.NODES}
+NODES = {
+    **identity.NODES,
+    **connections.NODES,
+    **platforms.NODES,
+    **patients.NODES,
+    **documents.NODES,
+    **sync.NODES,
+    **exports.NODES,
+    **conflicts.NODES,
+    **notifications.NODES,
+    **work.NODES,
+}
 MAX_TOKENS = 2000
 
 
@@ -28,9 +52,13 @@ MAX_TOKENS = 2000
 class Query(
     identity.IdentityQuery,
     connections.ConnectionsQuery,
+    platforms.PlatformsQuery,
     patients.PatientsQuery,
     documents.DocumentsQuery,
     sync.SyncQuery,
+    conflicts.ConflictsQuery,
+    notifications.NotificationsQuery,
+    work.WorkQuery,
 ):
     @strawberry.field(
         permission_classes=[SignedIn], description="Anything with an id; null where there is none for the caller."
@@ -51,15 +79,21 @@ class Query(
 class Mutation(
     identity.IdentityMutation,
     connections.ConnectionsMutation,
+    platforms.PlatformsMutation,
     patients.PatientsMutation,
     documents.DocumentsMutation,
     sync.SyncMutation,
+    updates.UpdatesMutation,
+    exports.ExportsMutation,
+    conflicts.ConflictsMutation,
+    notifications.NotificationsMutation,
+    work.WorkMutation,
 ):
     pass
 
 
 @strawberry.type(description="What can be followed live.")
-class Subscription(sync_live.SyncSubscription):
+class Subscription(sync_live.SyncSubscription, notifications.NotificationsSubscription):
     pass
 
 

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.kit import ids
 from app.connectors.platform.port import PlatformKind
-from app.connectors.provider.port import Auth
+from app.connectors.provider.port import Auth, PatientField
 from app.core.crypto import Vault
+from app.domain.conflicts.models import Conflict
 from app.domain.connections import commands as connections
 from app.domain.connections.models import Provider
 from app.domain.identity import commands as identity
 from app.domain.identity.models import Role, User
+from app.domain.notifications import recording as notifications
+from app.domain.notifications.models import Notification
+from app.domain.notifications.rules import Note
 from app.domain.patients.models import Patient
 
 PASSWORD = "healthy-eating-2026"
@@ -80,6 +85,30 @@ async def patient(session: AsyncSession, dietician: Person, **given: Any) -> Pat
     await session.flush()
     await session.refresh(row)
     return row
+
+
+async def conflict(session: AsyncSession, row: Patient, **given: Any) -> Conflict:
+    """A detail of a connected patient that was changed on both sides."""
+    values: dict[str, Any] = {"field": PatientField.PHONE, "base": "1", "ours": "2", "theirs": "3"}
+    made = Conflict(
+        patient_id=row.id,
+        provider_id=row.primary_provider_id,
+        provider_patient_id=row.provider_patient_id,
+        **values | given,
+    )
+    session.add(made)
+    await session.flush()
+    await session.refresh(made)
+    return made
+
+
+async def notification(session: AsyncSession, who: Person, note: Note) -> UUID:
+    """What a person was told last."""
+    await notifications.tell_anew(session, who.id, note)
+    found = await session.scalars(
+        select(Notification.id).where(Notification.user_id == who.id).order_by(Notification.id.desc()).limit(1)
+    )
+    return found.one()
 
 
 def fhir_patient(patient_id: str, family: str = "Test", given: str = "Case") -> dict[str, Any]:

@@ -59,15 +59,25 @@ MOMENTS = (
     None,
 )
 DATES = ("2000-02-29", "2001-02-29", "0001-01-01", "9999-12-31", "1880-01-01", "20000101", "2000-W01-1", "", 5, None)
+FLOATS = (0.0, -1.5, 1e308, 1e-308, "1.5", True, None)
 BOOLS = (True, False, None, "true", 1)
 FAIR = {
     "String": tuple(text for text in STRINGS if "\x00" not in text and "\ud800" not in text and len(text) < 202),
     "Int": (1, 2, 10, 50, 100),
+    "Float": (0.5, 1, 50),
     "Boolean": (True, False),
     "DateTime": MOMENTS[:3] + MOMENTS[4:5],
     "Date": DATES[:1],
 }
-ODD = {"String": STRINGS, "ID": (*STRINGS, 5, None), "Int": INTS, "Boolean": BOOLS, "DateTime": MOMENTS, "Date": DATES}
+ODD = {
+    "String": STRINGS,
+    "ID": (*STRINGS, 5, None),
+    "Int": INTS,
+    "Float": FLOATS,
+    "Boolean": BOOLS,
+    "DateTime": MOMENTS,
+    "Date": DATES,
+}
 ODDS = 0.15
 """How many values are wrong on purpose: with more, nothing would get beyond the first check."""
 

@@ -14,6 +14,7 @@ from app.api.kit import ids
 from app.cli.client import Client
 from app.core.resources import Resources
 from app.domain.documents.models import DocumentStatus, DocumentType, HealthcareDocument, SourceKind
+from app.domain.notifications.rules import of_conflict
 from app.domain.sync.catalogue import LISTING_SHORT
 from app.domain.sync.models import Severity, SyncFailure
 from tests import factories
@@ -32,8 +33,15 @@ TABLES = (
     "files",
     "sync_runs",
     "synchronization_log",
+    "subscriptions",
+    "subscription_notifications",
+    "patient_updates",
+    "exports",
     "work",
     "event",
+    "provider_details",
+    "conflicts",
+    "notifications",
 )
 
 
@@ -90,6 +98,9 @@ async def scene(resources: Resources, server: str) -> AsyncGenerator[Scene]:
         connected = {"primary_provider_id": provider.id, "provider_patient_id": "p"}
         patient = await factories.patient(session, people["owner"], account_id=people["patient"].id, **connected)
         theirs = await factories.patient(session, people["other"], **connected)
+        conflict = await factories.conflict(session, patient)
+        note = of_conflict(patient, conflict)
+        told = await factories.notification(session, people["owner"], note)
     async with AsyncExitStack() as stack:
         clients = {caller: await stack.enter_async_context(Client(server)) for caller in CALLERS}
         for caller, person in people.items():
@@ -100,6 +111,8 @@ async def scene(resources: Resources, server: str) -> AsyncGenerator[Scene]:
             "theirs": ids.encode("Patient", theirs.id),
             "provider": ids.encode("Provider", provider.id),
             "user": people["owner"].gid,
+            "conflict": ids.encode("PatientConflict", conflict.id),
+            "notification": ids.encode("Notification", told),
         }
         known["uploaded"] = await upload(owner, known["patient"])
         known["received"] = await received(resources, patient, provider.id)

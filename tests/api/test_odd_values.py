@@ -44,7 +44,9 @@ def problems(answer: httpx.Response) -> list[str]:
 async def test_odd_values_are_taken_or_refused_in_words(
     resources: Resources, people: People, sign_in: SignIn, kind: str, name: str
 ) -> None:
-    caller = await sign_in(people.admin if name in ("providerCreate", "users") else people.dietician)
+    caller = await sign_in(
+        people.admin if name in ("providerCreate", "users", "deadLetters", "deadLetterReplay") else people.dietician
+    )
     owner = await sign_in(people.dietician)
     patient, plain = await connected(resources, people.dietician), await create_patient(owner, "Plain")
     document = await upload(owner, plain)

@@ -38,9 +38,7 @@ def mentioned(source: Source) -> set[str]:
     return found
 
 
-USED = {
-    code for source in sources() if source.path.startswith(("tasks/", "app/domain/sync/")) for code in mentioned(source)
-}
+USED = {code for source in sources() if source.path.startswith(("tasks/", "app/domain/")) for code in mentioned(source)}
 
 
 def test_the_codes_that_are_used_are_found_at_all() -> None:

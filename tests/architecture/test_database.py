@@ -15,6 +15,7 @@ RECORD = {"id", "created_at", "updated_at", "deleted_at"}
 WITHOUT_RECORD = {
     "event": "append-only, found by stream and seq",
     "event_stream": "a counter, locked and moved on",
+    "gates": "one row for each connection, made when it is first asked",
     "work": "ends by done_at or dead_at, is never hidden",
     "document_texts": "one half of a row of healthcare_documents, hidden with it",
 }

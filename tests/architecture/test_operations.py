@@ -11,7 +11,7 @@ from tests.architecture.source import ROOT
 
 FOLDER = ROOT / "graphql"
 FILES = sorted(FOLDER.rglob("*.graphql"))
-CONTEXTS = {path.name for path in (ROOT / "app" / "domain").iterdir() if path.is_dir()} | {"shared"}
+CONTEXTS = {path.name for path in (ROOT / "app" / "domain").iterdir() if path.is_dir()} | {"shared", "work"}
 
 
 def definition(path: Path) -> OperationDefinitionNode | FragmentDefinitionNode:

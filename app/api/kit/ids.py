@@ -10,7 +10,7 @@ import strawberry
 from app.core.errors import Refusal, not_found
 
 Info = strawberry.Info[Any, Any]
-WORDS = {"SyncRun": "synchronisation", "Log": "log entry"}
+WORDS = {"SyncRun": "synchronisation", "Log": "log entry", "PatientConflict": "conflict", "DeadLetter": "dead letter"}
 """What people call a type where that is not its name: a bad id is refused in the words of an unknown one."""
 
 

@@ -182,7 +182,9 @@ async def note_watched(session: AsyncSession, vault: Vault, platform_id: UUID, s
 
 
 async def note_unwatched(session: AsyncSession, platform_id: UUID, code: str, detail: str) -> None:
-    """The platform could not be asked to tell us. Runs notice changes all the same; tried again in some hours."""
+    """The platform could not be asked to tell us. Runs notice changes all the same; tried again in some hours. Only the code is
+    kept and logged."""
+    del detail
     await work.ask(session, WATCH, platform_id, after=WATCH_AGAIN)
     platform = await queries.platform(session, platform_id)
     if platform is not None:
