@@ -20,6 +20,8 @@ from app.domain.sync import catalogue
 from app.domain.sync import queries as sync
 from app.domain.sync.events import RUN_ENDED
 from app.domain.sync.models import RunStatus, RunTrigger, SyncRun
+from app.domain.updates.events import EXPORT
+from app.domain.updates.exports import queries as exports
 from tasks.runtime import Job
 
 
@@ -29,14 +31,23 @@ async def run_ended(resources: Resources, claim: Claim) -> None:
         # The end of a run writes to its patient: locked, a later one has ended before this look or is told of after it.
         patient = await patients.patient_locked(session, run.patient_id) if run else None
         await work.finish(session, claim)
-        if run is None or patient is None or await sync.is_overtaken(session, run):
-            return
-        await _tell_of_run(session, patient, run)
-        provider = await connections.provider(session, run.provider_id)
-        if run.error_code is None:
-            await recording.settle(session, rules.connection_fold(run.provider_id))
-        elif provider is not None and run.error_code in rules.LOST:
-            await _tell_administrators(session, provider, str(run.error_code))
+        export_id = run.export_id if run else None
+        if run is not None and patient is not None and not await sync.is_overtaken(session, run):
+            await _tell_of_run(session, patient, run)
+            await _tell_of_connection(session, run)
+    if export_id is not None:
+        # Apart: whoever works on the export has its job locked before the patients.
+        async with resources.db.transaction() as session:
+            if not await exports.runs_under_way(session, export_id):
+                await work.hurry(session, EXPORT, export_id)
+
+
+async def _tell_of_connection(session: AsyncSession, run: SyncRun) -> None:
+    provider = await connections.provider(session, run.provider_id)
+    if run.error_code is None:
+        await recording.settle(session, rules.connection_fold(run.provider_id))
+    elif provider is not None and run.error_code in rules.LOST:
+        await _tell_administrators(session, provider, str(run.error_code))
 
 
 async def _tell_of_run(session: AsyncSession, patient: Patient, run: SyncRun) -> None:

@@ -86,6 +86,7 @@ async def perform(
             # Nothing is counted before everybody else is out of the way.
             async with quarantine(work_id):
                 await _claim_and_do(resources, jobs, work_id, alone=True)
+        await _call_up(resources)
     except Crowded:
         log.info("work.quarantine_taken", work=str(work_id))
     except LeaseLost:
@@ -148,6 +149,7 @@ async def _attempt(resources: Resources, job: Job, claim: Claim) -> None:
     except Crowded as crowded:
         seconds = crowded.seconds * random.uniform(1, 2)  # noqa: S311 - spreading load
         await _surely(_release(resources, claim, seconds))
+        resources.gates.turned_away(crowded.what, claim)
     except asyncio.CancelledError:
         if not doing.done():
             doing.cancel()
@@ -223,3 +225,12 @@ async def _release(resources: Resources, claim: Claim, seconds: float = 0) -> No
     with suppress(LeaseLost):
         async with resources.db.transaction() as session:
             await work.release(session, claim, seconds)
+
+
+async def _call_up(resources: Resources) -> None:
+    """Whose place was taken need not wait once there is one: for each that has become free, the first who was turned away."""
+    for key in resources.gates.freed():
+        called = False
+        while not called and (claim := resources.gates.next_in_line(key)):
+            async with resources.db.transaction() as session:
+                called = await work.call_up(session, claim)

@@ -13,6 +13,8 @@ from app.core.resources import Resources
 log = structlog.get_logger(__name__)
 
 INTERVAL = 1.0
+SHORTEST = 0.05
+"""Seconds from one look to the next: none is later than the first one, and what is due sooner is not waited for longer."""
 LOOKED_AT = 8
 """Jobs for each free place: most of those that are due for somebody else's reason are put back at once."""
 
@@ -41,10 +43,18 @@ async def sweep(resources: Resources, places: Places) -> int:
     return len(due)
 
 
+async def _pause(resources: Resources) -> float:
+    async with resources.db.reading() as session:
+        seconds = await work.next_due(session)
+    return INTERVAL if seconds is None else min(max(seconds, SHORTEST), INTERVAL)
+
+
 async def sweep_for_ever(resources: Resources, places: Places) -> None:
     while True:
+        pause = INTERVAL
         try:
             await sweep(resources, places)
+            pause = await _pause(resources)
         except (SQLAlchemyError, OSError) as error:
             log.warning("sweeper.failed", error=type(error).__name__)
-        await asyncio.sleep(INTERVAL)
+        await asyncio.sleep(pause)

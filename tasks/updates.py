@@ -65,6 +65,7 @@ async def reconcile(resources: Resources, claim: Claim) -> None:
         return
     async with _recording(resources, claim) as session:
         await (recording.stands(session, row.id, found) if found else recording.gone(session, row.id))
+    await ask_for_runs(resources, schedules=False)
 
 
 async def _established(resources: Resources, remote: Subscriptions, row: Subscription) -> Remote:
@@ -76,6 +77,10 @@ async def _established(resources: Resources, remote: Subscriptions, row: Subscri
         # `checked_at` is empty when somebody has just turned it on.
         if found.status == "active" and found.endpoint in ("", endpoint) and row.checked_at is not None:
             return found
+        if found.status in recording.STOPPED:
+            # Known before the renewal: what it has not told meanwhile is looked for as soon as it tells again.
+            async with resources.db.transaction() as session:
+                await recording.stopped(session, row.id, found)
         try:
             return await remote.renew(wanted, found.id)
         except ProviderError as error:

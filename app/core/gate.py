@@ -23,6 +23,7 @@ class Crowded(Exception):
 
     def __init__(self, what: str, seconds: float = 1.0) -> None:
         super().__init__(what)
+        self.what = what
         self.seconds = seconds
 
 

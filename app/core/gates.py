@@ -8,12 +8,13 @@ import asyncio
 import math
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy import TextClause, func, text
@@ -23,6 +24,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Base
 from app.core.gate import Closed, Crowded, Outcome, Passage
+from app.core.work import Claim
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +50,8 @@ SLOWEST = 1 / 256
 PATIENCE_SECONDS = 2.0
 """A pause that the other side asked for is sat out where it is no longer; the next token is worth more."""
 TOKEN_PATIENCE_SECONDS = 10.0
+LINE = 200
+"""Jobs of one process that are remembered to wait for a place at one connection."""
 
 
 class GateRow(Base):
@@ -288,6 +292,8 @@ class Gates:
         self._gates: dict[str, SharedGate] = {}
         self._seats = seats
         self._taken: Counter[str] = Counter()
+        self._waiting: dict[str, dict[UUID, Claim]] = defaultdict(dict)
+        self._freed: list[str] = []
 
     def of(self, key: str, per_second: float | None = None) -> SharedGate:
         """The gate of this key. `per_second` is what the other side is known to bear."""
@@ -306,3 +312,20 @@ class Gates:
             yield
         finally:
             self._taken[key] -= 1
+            if self._waiting[key]:
+                self._freed.append(key)
+
+    def turned_away(self, key: str, claim: Claim) -> None:
+        """Somebody who found no place, and has given the job back. Beyond so many they come back by themselves only."""
+        if len(self._waiting[key]) < LINE:
+            self._waiting[key][claim.id] = claim
+
+    def freed(self) -> list[str]:
+        """The keys of the places that have become free since the last call while somebody waited."""
+        keys, self._freed = self._freed, []
+        return keys
+
+    def next_in_line(self, key: str) -> Claim | None:
+        """Who was turned away first and has not been called since."""
+        waiting = self._waiting[key]
+        return waiting.pop(next(iter(waiting))) if waiting else None

@@ -250,6 +250,31 @@ async def _checked(session: AsyncSession, claim: Claim, values: dict[str, object
         raise LeaseLost(str(claim.id))
 
 
+async def call_up(session: AsyncSession, claim: Claim) -> bool:
+    """Brings forward what this claimant gave back for later, if nobody has had it since."""
+    return await _bring_forward(session, _held(claim))
+
+
+async def hurry(session: AsyncSession, kind: str, subject_id: UUID) -> bool:
+    """Brings forward what waits for its next look, and for nothing else: no attempt of it has failed."""
+    return await _bring_forward(
+        session, Work.kind == kind, Work.subject_id == subject_id, is_open(), Work.attempts == 0
+    )
+
+
+async def _bring_forward(session: AsyncSession, *which: ColumnElement[bool]) -> bool:
+    found = await session.execute(
+        update(Work)
+        .where(*which, Work.lease_until.is_(None), Work.due_at > func.clock_timestamp())
+        .values(due_at=func.clock_timestamp(), hinted_at=None)
+        .returning(Work.id, Work.kind)
+        .execution_options(synchronize_session=False)
+    )
+    rows = found.all()
+    outbox(session).hints.update({row.id: row.kind for row in rows})
+    return bool(rows)
+
+
 async def close_subject(session: AsyncSession, kind: str, subject_id: UUID) -> None:
     """Ends an open job from outside: its claimant loses the lease at its next write or heartbeat."""
     await session.execute(
@@ -277,6 +302,14 @@ async def due(session: AsyncSession, limit: int = 500) -> dict[UUID, str]:
         .execution_options(synchronize_session=False)
     )
     return {row.id: row.kind for row in rows}
+
+
+async def next_due(session: AsyncSession) -> float | None:
+    """Seconds until the next job is due that is not yet; None where there is none."""
+    waiting = select(func.min(Work.due_at)).where(is_open(), Work.due_at > func.clock_timestamp())
+    seconds = func.extract("epoch", waiting.scalar_subquery() - func.clock_timestamp())
+    found = await session.scalar(select(seconds))
+    return None if found is None else float(found)
 
 
 async def census(session: AsyncSession) -> Sequence[tuple[str, str, int]]:

@@ -147,6 +147,29 @@ async def test_a_place_that_others_have_costs_nothing_and_tells_nobody(resources
     assert (found.attempts, found.last_error, found.waiting_since, found.lease_until) == (0, None, None, None)
 
 
+async def test_who_found_no_place_is_called_as_soon_as_there_is_one(resources: Resources) -> None:
+    first, later = [await asked(resources) for _ in range(2)]
+    waiting = "SELECT due_at > now() FROM work WHERE id = :id"
+
+    async def waits(work_id: UUID) -> bool:
+        async with resources.db.reading() as session:
+            return bool(await session.scalar(text(waiting), {"id": work_id}))
+
+    async def busy(_resources: Resources, claim: Claim) -> None:
+        with resources.gates.seat("providers/1"):
+            for work_id in (first, later):
+                await perform(resources, {KIND: Job(run=raising(Crowded("providers/1", 60)))}, work_id)
+            # Somebody else has had it since, and was told to come later: that is not for us to shorten.
+            await sql(resources, f"UPDATE work SET due_at = now() WHERE id = '{first}'")
+            await perform(resources, {KIND: Job(run=raising(TryLater("AWAY", "later", 60)))}, first)
+            assert [await waits(it) for it in (first, later)] == [True, True]
+        await done(resources, claim)
+
+    holder = await asked(resources)
+    await perform(resources, {KIND: Job(run=busy)}, holder)
+    assert [await waits(it) for it in (first, later)] == [True, False]
+
+
 async def test_a_farewell_that_fails_does_not_bring_the_job_back_for_ever(resources: Resources) -> None:
     work_id = await asked(resources, max_attempts=1)
 

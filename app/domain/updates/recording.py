@@ -140,6 +140,11 @@ async def mark(
 # What workers record of the provider's answers.
 
 
+async def stopped(session: AsyncSession, subscription_id: UUID, remote: Remote) -> None:
+    """The provider sends nothing any more, and has not told us so."""
+    _break(await queries.subscription_locked(session, subscription_id), remote.status, remote.error)
+
+
 async def renewing(session: AsyncSession, subscription_id: UUID) -> None:
     """Before the provider is asked for a new Subscription: it will count from the beginning, perhaps before it answers."""
     row = await queries.subscription_locked(session, subscription_id)
