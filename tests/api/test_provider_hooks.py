@@ -89,9 +89,7 @@ async def test_a_body_of_unknown_length_is_cut_off_too(feed: Feed) -> None:
     assert answer.status_code == 413
 
 
-async def test_who_sends_slowly_keeps_nobody_waiting_and_is_let_go(
-    feed: Feed, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_sends_slowly_keeps_nobody_waiting_and_is_let_go(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
     place, port = f"/hooks/providers/{(await feed.row()).id}", feed.url.rpartition(":")[2]
 
     async def half() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

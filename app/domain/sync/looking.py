@@ -117,11 +117,7 @@ async def record_removed(session: AsyncSession, handover: Handover, seen: Collec
     """Somebody has removed these there by hand: said in the history, and not sent again by ourselves."""
     receipts = await _free(session, handover, seen)
     before = {it.receipt_id: it for it in seen}
-    gone = [
-        row
-        for row in receipts
-        if row.state in THERE and row.attachment_id == before[row.id].attachment_id
-    ]
+    gone = [row for row in receipts if row.state in THERE and row.attachment_id == before[row.id].attachment_id]
     titles = await _titles(session, [row.document_id for row in gone])
     for row in gone:
         row.state, row.work_id = ReceiptState.REMOVED, None

@@ -1,9 +1,11 @@
 """What was seen at a care platform is recorded of what no job has in hand."""
 
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.connectors.platform.port import ReceiptState
 from app.core.resources import Resources
@@ -18,6 +20,7 @@ from tests.conftest import People
 from tests.domain.documents.arrivals import incoming
 from tests.domain.rows import actor, rows, sql
 
+Record = Callable[[AsyncSession, Handover, Collection[looking.Known]], Awaitable[None]]
 FOUND = "SELECT state, work_id IS NULL FROM platform_receipts"
 
 
@@ -57,9 +60,8 @@ async def seen(resources: Resources) -> list[looking.Known]:
     ("record", "state"), [(looking.record_removed, "REMOVED"), (looking.record_confirmed, "CONFIRMED")]
 )
 async def test_what_a_job_had_in_hand_that_has_ended_is_recorded_and_what_an_open_one_has_is_not(
-    resources: Resources, handover: Handover, record: object, state: str
+    resources: Resources, handover: Handover, record: Record, state: str
 ) -> None:
-    assert callable(record)
     async with resources.db.transaction() as session:
         await record(session, handover, await seen(resources))
     assert await rows(resources, FOUND) == [("PROCESSING", False)]
