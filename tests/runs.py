@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.kit import ids
 from app.cli.client import Client
+from app.core.db import outbox
 from app.core.gates import Known
 from app.core.resources import Resources
 from app.core.settings import Settings
@@ -224,7 +225,11 @@ class Books:
         async def hurry() -> None:
             while True:
                 async with self.resources.db.transaction() as session:
-                    await session.execute(text("UPDATE work SET due_at = now() WHERE due_at > now()"))
+                    due = text(
+                        "UPDATE work SET due_at = now(), hinted_at = NULL"
+                        " WHERE due_at > now() AND done_at IS NULL AND dead_at IS NULL RETURNING id, kind"
+                    )
+                    outbox(session).hints.update({row.id: row.kind for row in await session.execute(due)})
                     fewer = text("UPDATE work SET max_attempts = :n WHERE max_attempts > :n AND done_at IS NULL")
                     await session.execute(fewer, {"n": attempts})
                     await session.execute(text("UPDATE gates SET probe_at = NULL, paused_until = NULL, failures = 0"))
@@ -241,6 +246,13 @@ class Books:
             with contextlib.suppress(asyncio.CancelledError):
                 # We have just cancelled it.
                 await hurrying
+
+    async def end_leases(self) -> None:
+        """As if the time of a lease had passed: only when whoever held one is dead."""
+        async with self.resources.db.transaction() as session:
+            await session.execute(
+                text("UPDATE work SET lease_until = now(), hinted_at = NULL WHERE lease_until > now()")
+            )
 
     async def assert_streams_are_contiguous(self) -> None:
         rows = await self.all(

@@ -14,6 +14,7 @@ from tests import factories
 from tests.api.asking import upload
 from tests.conftest import People, Sandbox
 from tests.faults.conftest import Fronts
+from tests.faults.scale import FULL
 from tests.platforms import KINDS, at_platform, references, settled
 from tests.runs import Books, SignIn, Workers, ended, run_to_end, start_run
 
@@ -254,6 +255,8 @@ async def test_a_worker_that_is_killed_while_documents_leave_and_arrive_leaves_b
     for moment in (3, 15, 25, 45):
         await books.until(done, lambda seen, moment=moment: seen >= moment)
         await worker.end(signal.SIGKILL)
+        if not FULL:
+            await books.end_leases()
         worker = await processes.start()
     finished = await ended(client, run_id)
 

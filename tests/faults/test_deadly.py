@@ -17,7 +17,7 @@ from tests.conftest import People, Sandbox
 from tests.faults.deadly_worker import DEADLY, GREEDY, HARMLESS, RAISING
 from tests.faults.figures import Figures
 from tests.faults.oracle import Oracle
-from tests.faults.scale import scaled
+from tests.faults.scale import FULL, scaled
 from tests.runs import Books, SignIn, Workers, connected_to, ended, start_run
 
 OTHERS = scaled(40, 999)
@@ -28,7 +28,7 @@ DONE = "SELECT count(*) FROM work WHERE kind = :kind AND done_at IS NOT NULL"
 
 
 @contextlib.asynccontextmanager
-async def restarted(processes: Workers) -> AsyncGenerator[list[int]]:
+async def restarted(processes: Workers, books: Books) -> AsyncGenerator[list[int]]:
     """A worker that is started again whenever it dies; how it died each time."""
     deaths: list[int] = []
 
@@ -36,6 +36,8 @@ async def restarted(processes: Workers) -> AsyncGenerator[list[int]]:
         while True:
             worker = await processes.start("tests.faults.deadly_worker", wait=False)
             deaths.append(await worker.process.wait())
+            if not FULL:
+                await books.end_leases()
 
     tending = asyncio.create_task(tend())
     try:
@@ -69,7 +71,7 @@ async def test_jobs_that_raise_kill_or_devour_are_buried_and_others_go_on(
             await work.ask(session, HARMLESS, uuid4(), max_attempts=ATTEMPTS)
     run_id = await start_run(client, patient)
 
-    async with restarted(processes) as deaths:
+    async with restarted(processes, books) as deaths:
         run = await ended(client, run_id, 120)
         await books.until(OPEN, lambda left: left == 0, scaled(90, 180))
 

@@ -55,8 +55,10 @@ async def test_what_was_changed_at_the_provider_alone_is_taken_over_by_the_next_
 async def test_a_clash_is_kept_field_by_field_and_a_person_decides(compared: Desk, choice: str) -> None:
     compared.provider_edits(phone="020 1111", birthDate="1979-02-02")
     await compared.edit(phone="020 2222", email="new@example.test")
-    found = await compared.until("CONFLICT")
+    await compared.until("CONFLICT")
+    await compared.quiet()
 
+    found = await compared.shown()
     assert (found["phone"], found["email"], found["birthDate"]) == ("020 2222", "new@example.test", "1979-02-02")
     (conflict,) = await compared.conflicts()
     assert {key: conflict[key] for key in ("field", "base", "ours", "theirs", "state")} == {

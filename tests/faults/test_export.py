@@ -11,12 +11,12 @@ from tests.exporting import Practice, practice, set_manner
 from tests.faults.charts import chart
 from tests.faults.conftest import Fronts
 from tests.faults.oracle import Oracle
-from tests.faults.scale import scaled
+from tests.faults.scale import FULL, scaled
 from tests.runs import Books, SignIn, Workers
 
-PATIENTS = [f"patient-{number}" for number in range(scaled(5, 40))]
-NOTES, REPORTS = 6, 2
-LONG = scaled(1500, 10_000)
+PATIENTS = [f"patient-{number}" for number in range(scaled(4, 40))]
+NOTES, REPORTS = scaled(4, 6), 2
+LONG = scaled(750, 10_000)
 """Notes of each of two patients in one file: more lines than are stored at once."""
 MOMENTS = (
     "SELECT percent > 0 FROM exports",
@@ -31,7 +31,7 @@ MOMENTS = (
 async def found(resources: Resources, sandbox: Sandbox, fronts: Fronts, people: People, sign_in: SignIn) -> Practice:
     for name in PATIENTS:
         sandbox.ehr.put_many(chart(name, NOTES, REPORTS))
-    fronts.ehr.pause = fronts.platform.pause = 0.03
+    fronts.ehr.pause = fronts.platform.pause = scaled(0.02, 0.03)
     await set_manner(fronts.ehr_url, polls=2, lines=5)
     admin = await sign_in(people.admin)
     given = {"fhir": fronts.fhir, "platform": fronts.platform_url, "page_size": 3}
@@ -43,9 +43,11 @@ async def test_an_export_survives_the_sudden_death_of_its_workers(
 ) -> None:
     worker = await processes.start()
     await found.export()
-    for moment in MOMENTS:
+    for moment in scaled(MOMENTS[::2], MOMENTS):
         await books.until(moment, bool, 60)
         await worker.end(signal.SIGKILL)
+        if not FULL:
+            await books.end_leases()
         worker = await processes.start(wait=False)
     done = await found.until("SUCCEEDED", seconds=120)
 
@@ -79,6 +81,8 @@ async def test_a_file_is_read_on_from_the_line_where_its_reader_died(
     await found.export()
     await books.until("SELECT coalesce(max(lines), 0) FROM export_files", lambda lines: lines > 0, 60)
     await worker.end(signal.SIGKILL)
+    if not FULL:
+        await books.end_leases()
     stood = await books.one("SELECT max(lines) FROM export_files")
     assert stood >= 1000, "the first lines are stored for good"
     await processes.start(wait=False)
@@ -97,6 +101,8 @@ async def test_one_that_was_stopped_while_its_worker_was_dead_is_cleared_away(
     asked = await found.export()
     await books.until("SELECT files_done >= 2 FROM exports", bool, 60)
     await worker.end(signal.SIGKILL)
+    if not FULL:
+        await books.end_leases()
     stopped = await found.admin.change("ProviderExportCancel", "providerExportCancel", id=asked["id"])
     assert stopped["export"]["state"] == "CANCELLED"
     await processes.start(wait=False)

@@ -123,8 +123,6 @@ async def test_two_worker_processes_ask_for_one_run(
 ) -> None:
     sandbox.ehr.put_many(factories.resources("amara", notes=1))
     await connected_to(resources, people, sandbox, "amara")
-    for _ in range(2):
-        await processes.start()
     feed = Feed(resources, "")
     async with resources.db.transaction() as session:
         connection = await session.connection()
@@ -132,7 +130,14 @@ async def test_two_worker_processes_ask_for_one_run(
         await connection.exec_driver_sql(
             "INSERT INTO patient_updates (patient_id, created_at) SELECT id, now() - interval '3 days' FROM patients"
         )
+    # Both look at the schedules as soon as they are there.
+    workers = [await processes.start(wait=False) for _ in range(2)]
     await feed.books.until("SELECT count(*) FROM sync_runs WHERE status = 'SUCCEEDED'", lambda number: number == 1)
-    await asyncio.sleep(updates.SCHEDULES_EACH * updates.INTERVAL + 1)
+    for worker in workers:
+        await worker.ready()
+    await asyncio.sleep(scaled(0, updates.SCHEDULES_EACH * updates.INTERVAL + 1))
+    for _ in range(3):
+        await updates.one_round(resources)
+    await feed.quiet()
     assert [run.trigger for run in await feed.runs()] == ["AUTOMATIC"]
     assert at_sandbox(sandbox) == []

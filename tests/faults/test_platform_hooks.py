@@ -15,6 +15,7 @@ from app.connectors.platform.port import PlatformKind
 from app.core.resources import Resources
 from app.domain.connections import platforms
 from tasks.broker import Worker
+from tasks.sync import publishing
 from tests import factories
 from tests.conftest import People, Sandbox
 from tests.platforms import KINDS, SECRET, agree_on_webhooks, at_platform, references, remove_by_hand, settled, until
@@ -130,8 +131,15 @@ async def test_a_platform_that_has_lost_the_patient_is_given_everything_anew(
 
 
 async def test_a_document_that_is_processed_late_is_confirmed_without_anybody_asking(
-    resources: Resources, sandbox: Sandbox, people: People, books: Books, worker: Worker, sign_in: SignIn
+    resources: Resources,
+    sandbox: Sandbox,
+    people: People,
+    books: Books,
+    worker: Worker,
+    sign_in: SignIn,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(publishing, "CONFIRM_WAITS", (0.1, 0.2))
     sandbox.ehr.put_many(factories.resources("amara", notes=2))
     sandbox.platform.set_processing_ms(3_600_000)
     patient, platform_id = await at_platform(resources, people, sandbox, PlatformKind.CAREPATRON)

@@ -86,7 +86,8 @@ async def test_a_change_during_a_run_leads_to_another_run(feed: Feed, sandbox: S
     )
     sandbox.ehr.put(factories.note("amara", "during", description="During a run"))
     await feed.books.until("SELECT count(*) FROM patient_updates WHERE changed_at IS NOT NULL", lambda n: n == 1)
-    await asyncio.sleep(2 * updates.INTERVAL)
+    for _ in range(3):
+        await updates.one_round(feed.resources)
     assert len(await feed.runs()) == before + 1
 
     await sql(

@@ -37,8 +37,10 @@ async def test_a_schedule_synchronises_by_itself_and_compares_everything_where_t
 ) -> None:
     books = Books(resources)
     await since_ever(resources, "sync_every_minutes = 60, sweep_every_days = 1")
+    await updates.one_round(resources)
     await books.until("SELECT max(status) FROM sync_runs", lambda status: status == "SUCCEEDED")
     await since_ever(resources, "sync_every_minutes = 60")
+    await updates.one_round(resources)
     await books.until("SELECT count(*) FROM sync_runs WHERE status = 'SUCCEEDED'", lambda n: n == 2)
     runs = await books.all("SELECT mode, trigger FROM sync_runs ORDER BY id")
     assert [tuple(run) for run in runs] == [("FULL", "AUTOMATIC"), ("INCREMENTAL", "AUTOMATIC")]
@@ -49,6 +51,7 @@ async def test_a_run_whose_listing_had_a_gap_is_followed_by_one_of_everything(
 ) -> None:
     books = Books(resources)
     await since_ever(resources, "sync_every_minutes = 60")
+    await updates.one_round(resources)
     await books.until("SELECT max(status) FROM sync_runs", lambda status: status == "SUCCEEDED")
     await sql(resources, "UPDATE sync_runs SET created_at = created_at - interval '2 hours'")
     await sql(
@@ -61,6 +64,7 @@ async def test_a_run_whose_listing_had_a_gap_is_followed_by_one_of_everything(
         " SELECT id, 'DocumentReference', 'LISTING_SHORT', '', 'FAILURE' FROM run",
     )
     await since_ever(resources, "sync_every_minutes = 60")
+    await updates.one_round(resources)
     await books.until("SELECT count(*) FROM sync_runs WHERE finished_at IS NOT NULL", lambda n: n == 3)
     assert await books.one("SELECT mode FROM sync_runs ORDER BY id DESC LIMIT 1") == "FULL"
 
