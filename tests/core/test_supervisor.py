@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,9 @@ def data_dir() -> Iterator[Path]:
     shutil.rmtree(base)
 
 
+WATCHED_SECONDS = 60
+
+
 class Started:
     """A script in a process of its own, with what it has said so far."""
 
@@ -64,6 +68,15 @@ class Started:
             start_new_session=True,
         )
         self.said = ""
+        # A line that never comes must not hold up everything else: reading ends with the process.
+        self._watch = threading.Timer(WATCHED_SECONDS, self.process.kill)
+        self._watch.daemon = True
+        self._watch.start()
+
+    def has_said(self, pattern: str) -> None:
+        """Two children speak in any order: the line may have come already."""
+        if not re.search(pattern, self.said, re.MULTILINE):
+            self.line(pattern)
 
     def line(self, pattern: str) -> re.Match[str]:
         assert self.process.stdout is not None
@@ -77,6 +90,7 @@ class Started:
         return [int(self.line(r"\| +pid (\d+)").group(1)) for _ in range(count)]
 
     def end(self) -> None:
+        self._watch.cancel()
         self.process.kill()
         self.process.wait()
         if self.process.stdout and not self.process.stdout.closed:
@@ -203,8 +217,8 @@ def test_children_get_their_environment_and_their_lines_carry_their_name(started
     say = "import os, sys; sys.stderr.write(os.environ['GREETING'] + '\\n'); print('no newline', end=''); sys.stdin.read()"
     script = f"sys.exit(run([child('a', {say!r}, env={{'GREETING': 'hello'}}), child('longer', QUIET)]))"
     started.append(one := Started(PREAMBLE + script))
-    one.line(r"^a      \| hello$")
-    one.pids(1)
+    one.has_said(r"^a      \| hello$")
+    one.has_said(r"^longer \| pid \d+$")
     one.process.send_signal(signal.SIGTERM)
     assert one.process.wait(5) == 0
     one.end()
